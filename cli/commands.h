@@ -1,0 +1,10 @@
+/* Every sub-command: one file cmd_NAME.c each, one row in main.c. */
+#ifndef LCM_COMMANDS_H
+#define LCM_COMMANDS_H
+
+#include "cli.h"
+
+extern const cli_command cmd_info;
+extern const cli_command cmd_segment;
+
+#endif
