@@ -1,0 +1,330 @@
+/* Documents out of text files. */
+#include "data/docs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/config.h"
+#include "base/io.h"
+#include "data/zstd_stream.h"
+
+enum { CHUNK = 1 << 16 };
+
+typedef struct source {
+    char *path;
+    lcm_docs_format format;
+    int64_t bytes;
+} source;
+
+struct lcm_docs {
+    lcm_docs_opts opts;
+    char *key;
+    source *files;
+    size_t n_files, cap_files, next_file;
+    lcm_instream *s; /* of files[next_file - 1]; NULL between files */
+    int64_t consumed_before;
+    char chunk[CHUNK];
+    size_t pos, len;
+    int64_t line_no;
+    lcm_buf line;
+    bool too_long; /* the line was cut at max_doc and must not be used */
+    lcm_buf text;  /* whole-file text */
+    json_t *json;  /* owner of the document in hand */
+    lcm_docs_report report;
+};
+
+static const char *const drop_names[LCM_DOC_N_DROPS] = {"empty", "too_long", "bad_utf8", "bad_json", "no_text"};
+
+const char *lcm_doc_drop_name(lcm_doc_drop reason) {
+    return reason >= 0 && reason < LCM_DOC_N_DROPS ? drop_names[reason] : "unknown";
+}
+
+static bool ends_with(const char *s, size_t n, const char *tail) {
+    size_t k = strlen(tail);
+    return n > k && memcmp(s + n - k, tail, k) == 0;
+}
+
+static lcm_docs_format format_of_name(const char *path) {
+    size_t n = strlen(path);
+    if (ends_with(path, n, ".zst")) n -= 4;
+    if (ends_with(path, n, ".txt")) return LCM_DOCS_TXT;
+    if (ends_with(path, n, ".jsonl")) return LCM_DOCS_JSONL;
+    return LCM_DOCS_AUTO;
+}
+
+static lcm_status add_file(lcm_ctx *ctx, lcm_docs *d, const char *path, lcm_docs_format format, int64_t bytes) {
+    source *f;
+    LCM_TRY(lcm_grow(ctx, &d->files, &d->cap_files, d->n_files + 1, sizeof *d->files));
+    f = &d->files[d->n_files];
+    f->path = lcm_strdup(path);
+    f->format = format;
+    f->bytes = bytes;
+    if (f->path == NULL) LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: path of %zu bytes", strlen(path));
+    d->n_files++;
+    return LCM_OK;
+}
+
+static int not_hidden(const struct dirent *e) { return e->d_name[0] != '.'; }
+
+/* Not alphasort: that one follows the locale. */
+static int by_bytes(const struct dirent **a, const struct dirent **b) { return strcmp((*a)->d_name, (*b)->d_name); }
+
+static lcm_status add_folder(lcm_ctx *ctx, lcm_docs *d, const char *dir) {
+    struct dirent **list;
+    size_t before = d->n_files;
+    lcm_status st = LCM_OK;
+    int n = scandir(dir, &list, not_hidden, by_bytes);
+    if (n < 0) LCM_FAIL(ctx, LCM_ERR_IO, "cannot read folder '%s': %s", dir, strerror(errno));
+    for (int i = 0; i < n; i++) {
+        char path[LCM_PATH_MAX];
+        struct stat sb;
+        lcm_docs_format format = format_of_name(list[i]->d_name);
+        if (st == LCM_OK) st = lcm_path_join(ctx, path, sizeof path, dir, list[i]->d_name);
+        if (st == LCM_OK) {
+            if (stat(path, &sb) != 0)
+                st = lcm_fail(ctx, LCM_ERR_IO, "cannot stat '%s': %s", path, strerror(errno));
+            else if (format == LCM_DOCS_AUTO || !S_ISREG(sb.st_mode)) d->report.skipped_files++;
+            else st = add_file(ctx, d, path, format, sb.st_size);
+        }
+        free(list[i]);
+    }
+    free(list);
+    if (st == LCM_OK && d->n_files == before)
+        LCM_FAIL(ctx, LCM_ERR_NOTFOUND, "folder '%s' has no .txt or .jsonl file (.zst allowed)", dir);
+    return st;
+}
+
+static lcm_status add_input(lcm_ctx *ctx, lcm_docs *d, const char *path) {
+    struct stat sb;
+    lcm_docs_format format = d->opts.format;
+    if (strcmp(path, "-") == 0) return add_file(ctx, d, path, format ? format : LCM_DOCS_TXT, -1);
+    if (stat(path, &sb) != 0)
+        LCM_FAIL(ctx, errno == ENOENT ? LCM_ERR_NOTFOUND : LCM_ERR_IO, "cannot open '%s': %s", path, strerror(errno));
+    if (S_ISDIR(sb.st_mode)) return add_folder(ctx, d, path);
+    if (format == LCM_DOCS_AUTO) format = format_of_name(path);
+    if (format == LCM_DOCS_AUTO)
+        LCM_FAIL(ctx, LCM_ERR_ARG, "'%s': the name ends neither in .txt nor .jsonl (.zst allowed); name the format", path);
+    return add_file(ctx, d, path, format, S_ISREG(sb.st_mode) ? sb.st_size : -1);
+}
+
+lcm_status lcm_docs_open(lcm_ctx *ctx, lcm_docs **out, const char *const *inputs, size_t n, const lcm_docs_opts *opts) {
+    lcm_docs *d;
+    lcm_status st = LCM_OK;
+    *out = NULL;
+    if (n == 0) LCM_FAIL(ctx, LCM_ERR_ARG, "no input given");
+    LCM_TRY(lcm_calloc(ctx, &d, 1, sizeof *d));
+    if (opts) d->opts = *opts;
+    if (d->opts.max_doc == 0) d->opts.max_doc = 16 << 20;
+    d->key = lcm_strdup(d->opts.key ? d->opts.key : "text");
+    d->opts.key = d->key;
+    if (d->key == NULL) st = lcm_fail(ctx, LCM_ERR_NOMEM, "out of memory: document reader");
+    for (size_t i = 0; i < n && st == LCM_OK; i++) st = add_input(ctx, d, inputs[i]);
+    if (st) {
+        lcm_docs_close(d);
+        return st;
+    }
+    *out = d;
+    return LCM_OK;
+}
+
+void lcm_docs_close(lcm_docs *d) {
+    if (d == NULL) return;
+    for (size_t i = 0; i < d->n_files; i++) free(d->files[i].path);
+    free(d->files);
+    free(d->key);
+    lcm_instream_close(d->s);
+    lcm_buf_free(&d->line);
+    lcm_buf_free(&d->text);
+    json_decref(d->json);
+    free(d);
+}
+
+static const source *current(const lcm_docs *d) { return &d->files[d->next_file - 1]; }
+
+/* Counts the item under `reason`; strict: the error. `detail` follows the reason, or is NULL. */
+static lcm_status drop(lcm_ctx *ctx, lcm_docs *d, lcm_doc_drop reason, const char *detail) {
+    static const lcm_status codes[LCM_DOC_N_DROPS] = {LCM_ERR_FORMAT, LCM_ERR_LIMIT, LCM_ERR_UTF8, LCM_ERR_FORMAT,
+                                                      LCM_ERR_FORMAT};
+    char text[320];
+    snprintf(text, sizeof text, "%s:%lld: %s%s%s", current(d)->path, (long long)d->line_no, drop_names[reason],
+             detail ? ": " : "", detail ? detail : "");
+    if (d->opts.strict) LCM_FAIL(ctx, codes[reason], "%s", text);
+    lcm_log(ctx, LCM_LOG_DEBUG, "dropped %s", text);
+    d->report.dropped[reason]++;
+    return LCM_OK;
+}
+
+/* Next line of the open file into d->line, without its end; *got false at the end of the file. */
+static lcm_status read_line(lcm_ctx *ctx, lcm_docs *d, bool *got) {
+    bool ended = false;
+    *got = false;
+    d->line.len = 0;
+    d->too_long = false;
+    while (!ended) {
+        const char *p, *nl;
+        size_t n;
+        if (d->pos == d->len) {
+            d->pos = 0;
+            LCM_TRY(lcm_instream_read(ctx, &d->len, d->s, d->chunk, CHUNK));
+            if (d->len == 0) break;
+        }
+        *got = true;
+        p = d->chunk + d->pos;
+        nl = memchr(p, '\n', d->len - d->pos);
+        n = nl ? (size_t)(nl - p) : d->len - d->pos;
+        d->pos += n + (nl != NULL);
+        ended = nl != NULL;
+        if (d->too_long) continue;
+        if (n > d->opts.max_doc - d->line.len) {
+            d->too_long = true; /* the rest is read past, not kept */
+            n = 0;
+        }
+        LCM_TRY(lcm_buf_append(ctx, &d->line, p, n));
+    }
+    if (!*got) return LCM_OK;
+    d->line_no++;
+    if (d->line_no == 1 && d->line.len >= 3 && memcmp(d->line.data, "\xEF\xBB\xBF", 3) == 0) {
+        d->line.len -= 3;
+        memmove(d->line.data, d->line.data + 3, d->line.len + 1);
+    }
+    if (ended && d->line.len && d->line.data[d->line.len - 1] == '\r') d->line.data[--d->line.len] = '\0';
+    return LCM_OK;
+}
+
+static bool is_blank(const char *s, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (s[i] != ' ' && (s[i] < '\t' || s[i] > '\r')) return false;
+    return true;
+}
+
+static bool is_text(const char *s, size_t n) { return lcm_utf8_valid_prefix(s, n) == n && memchr(s, '\0', n) == NULL; }
+
+static lcm_status text_of_json(lcm_ctx *ctx, lcm_docs *d, const char **text, size_t *len) {
+    const char *what = "JSON";
+    json_t *v;
+    lcm_status st;
+    json_decref(d->json);
+    st = lcm_json_parse(ctx, &d->json, d->line.data, d->line.len, what);
+    if (st == LCM_ERR_FORMAT) {
+        char why[256];
+        snprintf(why, sizeof why, "%s", lcm_ctx_message(ctx));
+        return drop(ctx, d, LCM_DOC_BAD_JSON, why);
+    }
+    LCM_TRY(st);
+    if (!json_is_object(d->json)) return drop(ctx, d, LCM_DOC_BAD_JSON, "not an object");
+    v = json_object_get(d->json, d->key);
+    if (!json_is_string(v)) return drop(ctx, d, LCM_DOC_NO_TEXT, d->key);
+    if (is_blank(json_string_value(v), json_string_length(v))) return drop(ctx, d, LCM_DOC_EMPTY, NULL);
+    *text = json_string_value(v);
+    *len = json_string_length(v);
+    return LCM_OK;
+}
+
+/* One line is one item. *text stays NULL when it was dropped. */
+static lcm_status take_line(lcm_ctx *ctx, lcm_docs *d, const char **text, size_t *len) {
+    if (d->too_long) return drop(ctx, d, LCM_DOC_TOO_LONG, NULL);
+    if (is_blank(d->line.data, d->line.len)) {
+        d->report.blank_lines++;
+        return LCM_OK;
+    }
+    if (!is_text(d->line.data, d->line.len)) return drop(ctx, d, LCM_DOC_BAD_UTF8, NULL);
+    if (current(d)->format == LCM_DOCS_JSONL) return text_of_json(ctx, d, text, len);
+    *text = d->line.data;
+    *len = d->line.len;
+    return LCM_OK;
+}
+
+/* The rest of the open file is one item. */
+static lcm_status take_file(lcm_ctx *ctx, lcm_docs *d, const char **text, size_t *len) {
+    bool got, too_long = false, paragraph_ended = false;
+    d->text.len = 0;
+    for (;;) {
+        const char *sep = d->text.len == 0 ? "" : paragraph_ended ? "\n\n" : " ";
+        LCM_TRY(read_line(ctx, d, &got));
+        if (!got) break;
+        if (d->too_long || d->line.len + strlen(sep) > d->opts.max_doc - d->text.len) too_long = true;
+        if (too_long) continue;
+        if (is_blank(d->line.data, d->line.len)) {
+            paragraph_ended = true;
+            continue;
+        }
+        LCM_TRY(lcm_buf_append(ctx, &d->text, sep, strlen(sep)));
+        LCM_TRY(lcm_buf_append(ctx, &d->text, d->line.data, d->line.len));
+        paragraph_ended = false;
+    }
+    d->line_no = 1;
+    if (too_long) return drop(ctx, d, LCM_DOC_TOO_LONG, NULL);
+    if (d->text.len == 0) return drop(ctx, d, LCM_DOC_EMPTY, NULL);
+    if (!is_text(d->text.data, d->text.len)) return drop(ctx, d, LCM_DOC_BAD_UTF8, NULL);
+    *text = d->text.data;
+    *len = d->text.len;
+    return LCM_OK;
+}
+
+static void end_file(lcm_docs *d) {
+    d->consumed_before += lcm_instream_consumed(d->s);
+    lcm_instream_close(d->s);
+    d->s = NULL;
+}
+
+static lcm_status begin_file(lcm_ctx *ctx, lcm_docs *d) {
+    LCM_TRY(lcm_instream_open(ctx, &d->s, d->files[d->next_file].path));
+    d->next_file++;
+    d->report.files++;
+    d->pos = d->len = 0;
+    d->line_no = 0;
+    return LCM_OK;
+}
+
+lcm_status lcm_docs_next(lcm_ctx *ctx, lcm_doc *out, lcm_docs *d) {
+    const char *text = NULL;
+    size_t len = 0;
+    memset(out, 0, sizeof *out);
+    while (text == NULL) {
+        bool got = true, whole;
+        if (d->s == NULL) {
+            if (d->next_file == d->n_files) return LCM_OK;
+            LCM_TRY(begin_file(ctx, d));
+        }
+        whole = d->opts.whole_file && current(d)->format == LCM_DOCS_TXT;
+        if (whole) LCM_TRY(take_file(ctx, d, &text, &len));
+        else {
+            LCM_TRY(read_line(ctx, d, &got));
+            if (got) LCM_TRY(take_line(ctx, d, &text, &len));
+        }
+        if (whole || !got) end_file(d);
+    }
+    out->text = text;
+    out->len = len;
+    out->path = current(d)->path;
+    out->line = d->line_no;
+    d->report.docs++;
+    d->report.bytes += (int64_t)len;
+    return LCM_OK;
+}
+
+const lcm_docs_report *lcm_docs_get_report(const lcm_docs *d) { return &d->report; }
+
+size_t lcm_docs_n_files(const lcm_docs *d) { return d->n_files; }
+
+const char *lcm_docs_file(const lcm_docs *d, size_t i, int64_t *bytes) {
+    if (bytes) *bytes = d->files[i].bytes;
+    return d->files[i].path;
+}
+
+void lcm_docs_progress(const lcm_docs *d, int64_t *done, int64_t *total) {
+    *done = d->consumed_before + (d->s ? lcm_instream_consumed(d->s) : 0);
+    *total = 0;
+    for (size_t i = 0; i < d->n_files; i++) {
+        if (d->files[i].bytes < 0) {
+            *total = -1;
+            return;
+        }
+        *total += d->files[i].bytes;
+    }
+}

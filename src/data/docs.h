@@ -1,0 +1,82 @@
+/* Documents out of text files: streaming, in input order, with bounded memory.
+ *
+ * Accepted: `.txt` (one document per line, or one per file), `.jsonl` (one object per line, the
+ * text under one key), each also as `.zst`; a folder stands for its files of these kinds sorted
+ * by byte order of their names; "-" is standard input. A line ends at LF; a CR before it and a
+ * byte order mark at the start of a file are not part of the text.
+ *
+ * Nothing is lost silently: an item that cannot be used is counted under its reason, or, with
+ * `strict`, is an error that names file and line. Damage of a whole file (a cut zstd frame, a
+ * read error) is always an error. */
+#ifndef LCM_DATA_DOCS_H
+#define LCM_DATA_DOCS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/ctx_int.h"
+
+typedef enum lcm_docs_format {
+    LCM_DOCS_AUTO = 0, /* by the file's name; standard input is text */
+    LCM_DOCS_TXT,
+    LCM_DOCS_JSONL
+} lcm_docs_format;
+
+/* Why an item was dropped. */
+typedef enum lcm_doc_drop {
+    LCM_DOC_EMPTY = 0, /* nothing but ASCII white space */
+    LCM_DOC_TOO_LONG,  /* line (or whole file) over max_doc bytes */
+    LCM_DOC_BAD_UTF8,  /* not strict UTF-8, or holds U+0000 */
+    LCM_DOC_BAD_JSON,  /* not one JSON object */
+    LCM_DOC_NO_TEXT,   /* the key is missing or its value is no string */
+    LCM_DOC_N_DROPS
+} lcm_doc_drop;
+
+typedef struct lcm_docs_opts {
+    lcm_docs_format format; /* of named files and standard input; folders go by file name */
+    const char *key;        /* JSONL key of the text; NULL = "text" */
+    size_t max_doc;         /* bytes of a line, or of a whole file; 0 = 16 MiB */
+    bool whole_file;        /* `.txt`: one document per file; lines of a paragraph are joined by a
+                               space, paragraphs (parted by blank lines) by an empty line */
+    bool strict;            /* the first bad item is an error */
+} lcm_docs_opts;
+
+typedef struct lcm_docs_report {
+    int64_t files, skipped_files;     /* skipped: entries of a folder that are no text file by name */
+    int64_t docs, bytes;              /* delivered */
+    int64_t blank_lines;              /* parted documents; never an error */
+    int64_t dropped[LCM_DOC_N_DROPS]; /* items, by reason */
+} lcm_docs_report;
+
+typedef struct lcm_doc {
+    const char *text; /* valid UTF-8, no NUL inside, NUL-terminated; NULL at the end */
+    size_t len;
+    const char *path;
+    int64_t line; /* from 1; of a whole file: 1 */
+} lcm_doc;
+
+typedef struct lcm_docs lcm_docs;
+
+/* Resolves folders and checks that every input exists. Options and paths are copied.
+ * LCM_ERR_NOTFOUND; LCM_ERR_ARG for a file whose kind its name does not tell. */
+lcm_status lcm_docs_open(lcm_ctx *ctx, lcm_docs **out, const char *const *inputs, size_t n, const lcm_docs_opts *opts);
+void lcm_docs_close(lcm_docs *d); /* NULL is allowed */
+
+/* Next document, borrowed until the next call; out->text is NULL at the end.
+ * LCM_ERR_IO, LCM_ERR_FORMAT; strict: also LCM_ERR_UTF8 and LCM_ERR_LIMIT. */
+lcm_status lcm_docs_next(lcm_ctx *ctx, lcm_doc *out, lcm_docs *d);
+
+const lcm_docs_report *lcm_docs_get_report(const lcm_docs *d); /* of what was read so far; borrowed */
+
+/* "empty", "too_long", "bad_utf8", "bad_json", "no_text". */
+const char *lcm_doc_drop_name(lcm_doc_drop reason);
+
+/* The files behind the inputs: path (borrowed) and size on disk, -1 when it is no regular file. */
+size_t lcm_docs_n_files(const lcm_docs *d);
+const char *lcm_docs_file(const lcm_docs *d, size_t i, int64_t *bytes);
+
+/* Bytes read from disk so far, and of all files (-1 when one is a pipe). */
+void lcm_docs_progress(const lcm_docs *d, int64_t *done, int64_t *total);
+
+#endif

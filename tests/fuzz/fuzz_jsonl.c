@@ -1,0 +1,42 @@
+/* The document reader over arbitrary bytes: as text lines, whole file and JSON lines, plain or
+ * zstd. Checks that whatever comes out is valid text within the limit. */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "data/docs.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check(int ok) {
+    if (!ok) abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    static char path[64];
+    const char *input = path;
+    FILE *file;
+    snprintf(path, sizeof path, "/tmp/lcm-fuzz-jsonl-%ld", (long)getpid());
+    file = fopen(path, "wb");
+    check(file != NULL && fwrite(data, 1, size, file) == size && fclose(file) == 0);
+    for (int mode = 0; mode < 4; mode++) {
+        lcm_docs_opts o = {.format = mode < 2 ? LCM_DOCS_TXT : LCM_DOCS_JSONL, .max_doc = 200};
+        lcm_ctx *ctx = lcm_ctx_new();
+        lcm_docs *d;
+        lcm_doc doc;
+        o.whole_file = mode == 1;
+        o.strict = mode == 3;
+        check(ctx != NULL && lcm_docs_open(ctx, &d, &input, 1, &o) == LCM_OK);
+        while (lcm_docs_next(ctx, &doc, d) == LCM_OK && doc.text) {
+            check(doc.len > 0 && doc.len <= 200 && strlen(doc.text) == doc.len);
+            check(lcm_utf8_valid_prefix(doc.text, doc.len) == doc.len);
+        }
+        lcm_docs_close(d);
+        lcm_ctx_free(ctx);
+    }
+    unlink(path);
+    return 0;
+}
