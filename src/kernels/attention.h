@@ -1,0 +1,35 @@
+/* Multi-head attention over packed segments: no padding anywhere.
+ *
+ * q, o: (Tq, H*K)   k, v: (Tk, H*K)   row strides ldq (q, o) and ldk (k, v)
+ * Segment s owns query rows q_off[s] … q_off[s+1]-1 and key rows k_off[s] … k_off[s+1]-1.
+ * Query row i sees the first limit[i] keys of its segment; limit NULL = all of them. This one
+ * rule expresses full, causal (limit = i+1), shifted-causal and dropped-context masks.
+ * A row with limit 0 gives zeros, forward and backward.
+ *
+ *   o_i = sum_j p_ij v_j,   p_i = softmax_j(q_i.k_j / sqrt(K))   head h = columns hK … hK+K-1
+ * lse: (Tq, H) log of the softmax denominator, saved for backward, which recomputes p. */
+#ifndef LCM_ATTENTION_H
+#define LCM_ATTENTION_H
+
+#include "kernels/real.h"
+
+typedef struct lcm_attn_shape {
+    int64_t n_seg, H, K, ldq, ldk;
+    const int32_t *q_off, *k_off, *limit;
+} lcm_attn_shape;
+
+/* scratch: at least threads * longest key segment values */
+void lcm_k_attention_fwd(real *o, real *lse, const real *q, const real *k, const real *v, const lcm_attn_shape *s,
+                         real *scratch, int64_t scratch_stride);
+
+/* Accumulates into dq, dk, dv (same layout as q, k, v). */
+void lcm_k_attention_bwd(real *dq, real *dk, real *dv, const real *dout, const real *o, const real *lse, const real *q,
+                         const real *k, const real *v, const lcm_attn_shape *s);
+
+int64_t lcm_k_attention_longest(const lcm_attn_shape *s); /* longest key segment */
+
+/* Rotary positions, interleaved pairs (2i, 2i+1): x (R, H*K) row stride ld, pos (R).
+ * angle_i = pos * theta^(-2i/K); `sign` +1 rotates, -1 rotates back (= backward). In place. */
+void lcm_k_rope(real *x, const int32_t *pos, int64_t R, int64_t H, int64_t K, int64_t ld, double theta, int sign);
+
+#endif

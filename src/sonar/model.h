@@ -1,0 +1,72 @@
+/* SONAR text autoencoder (Duquenne et al., arXiv 2308.11466): parameters and full passes.
+ *
+ * Encoder: tokens -> pre-norm Transformer -> final norm -> pooling = the concept (one vector).
+ * Decoder: causal pre-norm Transformer whose cross-attention sees that single vector. Softmax
+ * over one key is 1, so cross-attention is a constant c_l(e) = W_o(W_v e + b_v) + b_o per layer and
+ * sentence; its query, key and norm weights never matter and are not kept.
+ * Positions start at 2; embeddings are scaled by sqrt(D); the output projection is the
+ * decoder's embedding. Sentences lie packed one after the other; nothing is padded. */
+#ifndef LCM_SONAR_MODEL_H
+#define LCM_SONAR_MODEL_H
+
+#include "base/config.h"
+#include "nn/layers.h"
+
+typedef struct lcm_sonar_config {
+    int64_t model_dim;       /* D: width and size of the concept */
+    int64_t encoder_layers, decoder_layers;
+    int64_t attn_heads;
+    int64_t ffn_inner_dim;
+    int64_t vocab_size;
+    int64_t max_seq_len;     /* tokens of a decoder sequence; the encoder takes 2 more, as the reference */
+    int64_t input_dim;       /* width of the vector the decoder reads; 0 = model_dim */
+    int pooling;             /* lcm_pool */
+    bool share_embeddings;   /* one table for encoder and decoder (SONAR: two) */
+    double dropout;
+} lcm_sonar_config;
+
+extern const lcm_field lcm_sonar_config_fields[];
+lcm_sonar_config lcm_sonar_config_default(void);
+/* Consistency of sizes: LCM_ERR_SHAPE names the pair that does not fit. */
+lcm_status lcm_sonar_config_check(lcm_ctx *ctx, const lcm_sonar_config *c);
+
+typedef struct lcm_sonar_layer {
+    lcm_norm attn_norm, ffn_norm;
+    lcm_mha attn;
+    lcm_linear cross_v, cross_o; /* decoder only */
+    lcm_ffn ffn;
+} lcm_sonar_layer;
+
+typedef struct lcm_sonar {
+    lcm_sonar_config config;
+    lcm_params params;
+    lcm_tensor *enc_embed, *dec_embed; /* (V,D); the same tensor when shared */
+    lcm_sonar_layer *enc, *dec;
+    lcm_norm enc_norm, dec_norm;
+    real *positions; /* (max_seq_len + 2, D), row t = position t + 2 */
+} lcm_sonar;
+
+/* Builds the parameter set and allocates it (zero until loaded or initialised).
+ * parts: 1 = encoder, 2 = decoder, 3 = both. */
+enum { LCM_SONAR_ENCODER = 1, LCM_SONAR_DECODER = 2, LCM_SONAR_BOTH = 3 };
+lcm_status lcm_sonar_new(lcm_ctx *ctx, lcm_sonar **out, const lcm_sonar_config *config, int parts, bool with_grad);
+void lcm_sonar_free(lcm_sonar *m);
+
+/* A packed batch of token sequences; arrays are borrowed. */
+typedef struct lcm_sonar_batch {
+    int64_t n, T;         /* sentences, tokens in all */
+    const int32_t *ids;   /* (T) */
+    const int32_t *off;   /* (n+1) */
+    const int32_t *pos;   /* (T) index within the sentence */
+    const int32_t *seg;   /* (T) sentence of each token */
+    const int32_t *limit; /* (T) pos + 1: the causal mask; decoder only */
+} lcm_sonar_batch;
+
+/* -> (n, D) concepts. */
+lcm_tensor *lcm_sonar_encode_fwd(lcm_tape *t, const lcm_sonar *m, const lcm_sonar_batch *b);
+/* Encoder states after the final norm (T, D), before pooling. */
+lcm_tensor *lcm_sonar_encoder_states(lcm_tape *t, const lcm_sonar *m, const lcm_sonar_batch *b);
+/* Teacher-forced states after the final norm, (T, D); concepts (n, input_dim). */
+lcm_tensor *lcm_sonar_decode_fwd(lcm_tape *t, const lcm_sonar *m, const lcm_sonar_batch *b, lcm_tensor *concepts);
+
+#endif
