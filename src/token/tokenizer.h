@@ -88,17 +88,17 @@ typedef enum lcm_tokenizer_type { LCM_TOKENIZER_UNIGRAM = 1, LCM_TOKENIZER_BPE =
 typedef enum lcm_normalization { LCM_NORM_NMT_NFKC = 0, LCM_NORM_IDENTITY } lcm_normalization;
 
 typedef struct lcm_tokenizer_train_opts {
-    int vocab_size; /* pieces of the model file, specials and 256 bytes included; 8 … 2^20 */
+    int vocab_size; /* pieces of the model file, specials and 256 bytes included; at most 2^20 */
     lcm_tokenizer_type type;
     lcm_normalization normalization;
     bool byte_fallback;        /* unknown characters become byte pieces: decoding is total */
-    double character_coverage; /* part of the characters that get a piece; 0.9 … 1 */
+    double character_coverage; /* part of the characters that get a piece; 0.98 … 1 */
     int max_sentence_bytes;    /* longer sentences are an error; 16 … 65536 */
     int64_t max_sentences;     /* 0: all; else a uniform sample of so many, drawn with `seed` */
     uint64_t seed;
 } lcm_tokenizer_train_opts;
 
-/* Unigram, 8192 pieces, nmt_nfkc, byte fallback, coverage 0.9995, 4192 bytes, all sentences. */
+/* Unigram, 8192 pieces, nmt_nfkc, byte fallback, coverage 0.9995, 16384 bytes, all sentences. */
 lcm_tokenizer_train_opts lcm_tokenizer_train_defaults(void);
 
 /* Gives the next sentence: LCM_OK with *text NULL at the end. The text must stay valid until
