@@ -19,13 +19,35 @@ static void clear_progress(cli *c) {
     c->progress->drawn = false;
 }
 
+/* Bytes of the control character (C0, DEL, or C1 in UTF-8) at s, 0 when it is none. */
+static size_t control_length(const char *s) {
+    unsigned char a = (unsigned char)s[0], b = a ? (unsigned char)s[1] : 0;
+    if (a == 0xC2 && b >= 0x80 && b <= 0x9F) return 2;
+    return (a && a < 0x20) || a == 0x7F ? 1 : 0;
+}
+
+/* Writes text with control characters as \xNN. */
+static bool put_text(FILE *f, const char *text) {
+    while (*text) {
+        size_t n = 0, k;
+        while (text[n] && control_length(text + n) == 0) n++;
+        if (n && fwrite(text, 1, n, f) != n) return false;
+        text += n;
+        for (k = control_length(text); k > 0; k--)
+            if (fprintf(f, "\\x%02x", (unsigned char)*text++) < 0) return false;
+    }
+    return true;
+}
+
 static void talk(cli *c, const char *label, const char *fmt, va_list ap) {
+    char line[2048];
     clear_progress(c);
     fputs("lcm", stderr);
     if (c->command) fprintf(stderr, " %s", c->command->name);
     fputs(": ", stderr);
     if (label) fprintf(stderr, c->color ? "\033[1;31m%s:\033[0m " : "%s: ", label);
-    vfprintf(stderr, fmt, ap);
+    vsnprintf(line, sizeof line, fmt, ap);
+    put_text(stderr, line);
     fputc('\n', stderr);
 }
 
@@ -58,7 +80,9 @@ void cli_note(cli *c, const char *fmt, ...) {
 void cli_log(void *user, lcm_log_level level, const char *line) {
     cli *c = user;
     clear_progress(c);
-    fprintf(stderr, "lcm: %s%s\n", level == LCM_LOG_WARN ? "warning: " : level == LCM_LOG_ERROR ? "error: " : "", line);
+    fprintf(stderr, "lcm: %s", level == LCM_LOG_WARN ? "warning: " : level == LCM_LOG_ERROR ? "error: " : "");
+    put_text(stderr, line);
+    fputc('\n', stderr);
 }
 
 int cli_status(cli *c, lcm_status st) {
@@ -95,6 +119,12 @@ bool cli_print(cli *c, const char *fmt, ...) {
     return c->out_errno == 0;
 }
 
+bool cli_print_text(cli *c, const char *text) {
+    if (c->out_errno) return false;
+    if (!put_text(stdout, text)) c->out_errno = errno ? errno : EIO;
+    return c->out_errno == 0;
+}
+
 static int dump_to_stdout(const char *data, size_t len, void *user) { return cli_write(user, data, len) ? 0 : -1; }
 
 int cli_print_json(cli *c, json_t *value, int indent) {
@@ -122,6 +152,39 @@ int cli_close_output(cli *c, int code) {
     c->command = NULL;
     cli_error(c, "cannot write to standard output: %s", strerror(c->out_errno));
     return code ? code : CLI_FAILED;
+}
+
+/* Text input */
+
+static int read_failed(cli *c, const char *path, FILE *f, char *data) {
+    int code = cli_error(c, "cannot read '%s': %s", path, strerror(errno));
+    if (f && f != stdin) fclose(f);
+    free(data);
+    return code;
+}
+
+int cli_read_file(cli *c, const char *path, char **out, size_t *len) {
+    const size_t limit = (size_t)1 << 31;
+    FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
+    size_t cap = 1 << 16, n = 0;
+    char *data = f ? malloc(cap) : NULL;
+    if (f == NULL || data == NULL) return read_failed(c, path, f, data);
+    for (;;) {
+        errno = 0;
+        n += fread(data + n, 1, cap - 1 - n, f);
+        if (ferror(f)) return read_failed(c, path, f, data);
+        if (n < cap - 1) break;
+        errno = EFBIG;
+        if (cap >= limit) return read_failed(c, path, f, data);
+        char *grown = realloc(data, cap *= 2);
+        if (grown == NULL) return read_failed(c, path, f, data);
+        data = grown;
+    }
+    if (f != stdin) fclose(f);
+    data[n] = '\0';
+    *out = data;
+    *len = n;
+    return CLI_OK;
 }
 
 /* Progress */

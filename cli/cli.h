@@ -103,10 +103,16 @@ void cli_log(void *user, lcm_log_level level, const char *line);
 /* Data output. False once standard output has failed, so that loops can stop; main reports. */
 bool cli_write(cli *c, const void *data, size_t len);
 bool cli_print(cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Text from a file: control characters become \\xNN, so that no file can steer the terminal. */
+bool cli_print_text(cli *c, const char *text);
 /* Takes the reference. indent 0 gives one line; a newline is added. NULL is out of memory. */
 int cli_print_json(cli *c, json_t *value, int indent);
 /* Flushes standard output and reports a failed write; returns the exit code to use. */
 int cli_close_output(cli *c, int code);
+
+/* Reads a whole file, or standard input for "-"; *out is NUL-terminated, free it. At most 2 GiB.
+ * Returns an exit code, after saying what is wrong. */
+int cli_read_file(cli *c, const char *path, char **out, size_t *len);
 
 /* Progress line on standard error with rate and time left. On a terminal the line is rewritten
  * ten times a second, elsewhere a line is added every ten seconds. */

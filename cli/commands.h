@@ -5,6 +5,5 @@
 #include "cli.h"
 
 extern const cli_command cmd_info;
-extern const cli_command cmd_segment;
 
 #endif

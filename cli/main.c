@@ -10,6 +10,7 @@
 #include "lcm/build.h"
 
 static const cli_command *const commands[] = {
+    &cmd_info,
     NULL,
 };
 

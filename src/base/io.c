@@ -148,8 +148,8 @@ static lcm_status fsync_parent(lcm_ctx *ctx, const char *path) {
     char dir[LCM_PATH_MAX];
     size_t n = slash ? (size_t)(slash - path) : 0;
     if (n >= sizeof dir) LCM_FAIL(ctx, LCM_ERR_LIMIT, "path of %zu bytes is longer than %d", n, LCM_PATH_MAX);
-    if (slash == NULL) strcpy(dir, ".");
-    else if (n == 0) strcpy(dir, "/");
+    if (slash == NULL) memcpy(dir, ".", 2);
+    else if (n == 0) memcpy(dir, ".", 2);
     else {
         memcpy(dir, path, n);
         dir[n] = '\0';

@@ -1,0 +1,109 @@
+/* lcm info: what a model file holds. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "commands.h"
+#include "lcm/modelinfo.h"
+
+typedef struct options {
+    bool check, json;
+} options;
+
+static json_t *tensor_json(const lcm_modelinfo *info, size_t i, const options *o, int64_t *bad) {
+    lcm_tensor_info t;
+    json_t *shape = json_array(), *row;
+    int64_t nans, infs;
+    lcm_modelinfo_tensor(info, i, &t);
+    for (int d = 0; d < t.ndim; d++) json_array_append_new(shape, json_integer(t.dims[d]));
+    row = json_pack("{s:s, s:s, s:o, s:I}", "name", t.name, "dtype", t.dtype, "shape", shape, "bytes", (json_int_t)t.bytes);
+    if (o->check) {
+        lcm_modelinfo_nonfinite(info, i, &nans, &infs);
+        json_object_set_new(row, "nan", json_integer(nans));
+        json_object_set_new(row, "inf", json_integer(infs));
+        *bad += nans + infs;
+    }
+    return row;
+}
+
+/* The configuration is JSON inside a string: shown as an object when it parses. */
+static json_t *meta_json(const lcm_modelinfo *info) {
+    json_t *all = json_object();
+    const char *key;
+    for (size_t i = 0; (key = lcm_modelinfo_meta_key(info, i)) != NULL; i++) {
+        const char *value = lcm_modelinfo_meta(info, key);
+        json_t *parsed = strcmp(key, "lcm.config") == 0 ? json_loads(value, JSON_REJECT_DUPLICATES, NULL) : NULL;
+        json_object_set_new(all, key, parsed ? parsed : json_string(value));
+    }
+    return all;
+}
+
+static int show_json(cli *c, const lcm_modelinfo *info, const options *o, int64_t *bad) {
+    json_t *tensors = json_array();
+    for (size_t i = 0; i < lcm_modelinfo_count(info); i++) json_array_append_new(tensors, tensor_json(info, i, o, bad));
+    return cli_print_json(c, json_pack("{s:s, s:o, s:I, s:o}", "file", c->args[0], "metadata", meta_json(info), "parameters",
+                                       (json_int_t)lcm_modelinfo_parameters(info), "tensors", tensors), 0);
+}
+
+static void show_tensor(cli *c, const lcm_modelinfo *info, size_t i, const options *o, int64_t *bad) {
+    lcm_tensor_info t;
+    int64_t nans, infs;
+    lcm_modelinfo_tensor(info, i, &t);
+    cli_print(c, "%-5s %14" PRIu64 "  ", t.dtype, t.bytes);
+    cli_print_text(c, t.name);
+    cli_print(c, " [");
+    for (int d = 0; d < t.ndim; d++) cli_print(c, "%s%" PRId64, d ? ", " : "", t.dims[d]);
+    cli_print(c, "]");
+    if (o->check) {
+        lcm_modelinfo_nonfinite(info, i, &nans, &infs);
+        if (nans || infs) cli_print(c, "  %" PRId64 " NaN, %" PRId64 " infinite", nans, infs);
+        *bad += nans + infs;
+    }
+    cli_print(c, "\n");
+}
+
+static void show(cli *c, const lcm_modelinfo *info, const options *o, int64_t *bad) {
+    size_t n = lcm_modelinfo_count(info);
+    const char *key;
+    for (size_t i = 0; (key = lcm_modelinfo_meta_key(info, i)) != NULL; i++) {
+        cli_print_text(c, key);
+        cli_print(c, ": ");
+        cli_print_text(c, lcm_modelinfo_meta(info, key));
+        cli_print(c, "\n");
+    }
+    cli_print(c, "parameters: %" PRId64 "\ntensors: %zu\n", lcm_modelinfo_parameters(info), n);
+    for (size_t i = 0; i < n && !c->out_errno; i++) show_tensor(c, info, i, o, bad);
+}
+
+static int run(cli *c, int argc, char **argv) {
+    options o = {0};
+    const cli_option table[] = {
+        CLI_FLAG("check", 'c', &o.check, "read all numbers; fail if one is NaN or infinite"),
+        CLI_FLAG("json", 'j', &o.json, "one JSON object"),
+        CLI_END,
+    };
+    lcm_modelinfo *info;
+    int64_t bad = 0;
+    int code = CLI_OK;
+    lcm_status st;
+    if (!cli_parse(c, argc, argv, table)) return c->exit_code;
+    st = lcm_modelinfo_open(c->ctx, &info, c->args[0]);
+    if (st) return cli_status(c, st);
+    if (o.json) code = show_json(c, info, &o, &bad);
+    else show(c, info, &o, &bad);
+    lcm_modelinfo_close(info);
+    if (code == CLI_OK && bad) {
+        cli_error(c, "%" PRId64 " numbers are NaN or infinite", bad);
+        code = CLI_BAD_FILE;
+    }
+    return code;
+}
+
+const cli_command cmd_info = {
+    .name = "info",
+    .help = "show what a model file holds",
+    .args = "FILE",
+    .min_args = 1,
+    .max_args = 1,
+    .about = "Shows the metadata and tensors of a .safetensors file: type, bytes, name, shape.",
+    .run = run,
+};
