@@ -1,0 +1,2 @@
+/* The same with real = double: conversion to and from every stored type. */
+#include "test_safetensors.c"
