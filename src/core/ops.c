@@ -17,7 +17,7 @@ static void linear_back(lcm_node *n) {
 lcm_tensor *lcm_op_linear(lcm_tape *t, lcm_tensor *x, lcm_tensor *w, lcm_tensor *b) {
     lcm_tensor *in[] = {x, w, b}, *y;
     lcm_node *n;
-    if (x == NULL) return NULL;
+    if (x == NULL || w == NULL) return NULL;
     LCM_ASSERT(x->cols == w->cols && (b == NULL || b->cols == w->rows));
     y = lcm_op_begin(t, &n, LCM_OP_linear, linear_back, x->rows, w->rows, in, 3, 0);
     if (y) lcm_k_linear_fwd(y->x, x->x, w->x, b ? b->x : NULL, x->rows, x->cols, w->rows);
@@ -37,7 +37,9 @@ static void embed_back(lcm_node *n) {
 lcm_tensor *lcm_op_embed(lcm_tape *t, lcm_tensor *E, const int32_t *id, int64_t T, real scale, const real *P,
                          const int32_t *pos) {
     lcm_node *n;
-    lcm_tensor *y = lcm_op_begin(t, &n, LCM_OP_embed, embed_back, T, E->cols, &E, 1, sizeof(embed_saved));
+    lcm_tensor *y;
+    if (E == NULL) return NULL;
+    y = lcm_op_begin(t, &n, LCM_OP_embed, embed_back, T, E->cols, &E, 1, sizeof(embed_saved));
     if (y == NULL) return NULL;
     if (n) *(embed_saved *)n->saved = (embed_saved){id, scale};
     lcm_k_embed_fwd(y->x, E->x, id, scale, P, pos, T, E->cols);

@@ -14,8 +14,8 @@ typedef struct attn_saved {
 static void attention_back(lcm_node *n) {
     const attn_saved *s = n->saved;
     const lcm_tensor *q = n->in[0], *k = n->in[1], *v = n->in[2];
-    LCM_ASSERT(q->needs && k->needs && v->needs);
-    lcm_k_attention_bwd(q->g, k->g, v->g, n->out->g, n->out->x, s->lse, q->x, k->x, v->x, &s->shape);
+    lcm_k_attention_bwd(lcm_grad(q), lcm_grad(k), lcm_grad(v), n->out->g, n->out->x, s->lse, q->x, k->x, v->x,
+                        &s->shape);
 }
 
 lcm_tensor *lcm_op_attention(lcm_tape *t, lcm_tensor *q, lcm_tensor *k, lcm_tensor *v, const lcm_attn_spec *spec) {

@@ -89,9 +89,9 @@ LCM_CLONES static void attend_row_bwd(real *dq, real *dk, real *dv, const real *
         }
         p = r_exp(s * scale - lse);
         ds = p * (dp - delta) * scale;
-        axpy(dv + j * ld, dout, p, K);
-        axpy(dk + j * ld, q, ds, K);
-        axpy(dq, kj, ds, K);
+        if (dv) axpy(dv + j * ld, dout, p, K);
+        if (dk) axpy(dk + j * ld, q, ds, K);
+        if (dq) axpy(dq, kj, ds, K);
     }
 }
 
@@ -106,8 +106,8 @@ void lcm_k_attention_bwd(real *dq, real *dk, real *dv, const real *dout, const r
         int64_t kc = k0 * s->ldk + h * s->K;
         for (int64_t i = s->q_off[seg]; i < s->q_off[seg + 1]; i++) {
             int64_t qc = i * s->ldq + h * s->K;
-            attend_row_bwd(dq + qc, dk + kc, dv + kc, dout + qc, o + qc, lse[i * s->H + h], q + qc, k + kc, v + kc,
-                           keys_of(s, i, nk), s->K, s->ldk, scale);
+            attend_row_bwd(dq ? dq + qc : NULL, dk ? dk + kc : NULL, dv ? dv + kc : NULL, dout + qc, o + qc,
+                           lse[i * s->H + h], q + qc, k + kc, v + kc, keys_of(s, i, nk), s->K, s->ldk, scale);
         }
     }
 }

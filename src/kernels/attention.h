@@ -22,7 +22,7 @@ typedef struct lcm_attn_shape {
 void lcm_k_attention_fwd(real *o, real *lse, const real *q, const real *k, const real *v, const lcm_attn_shape *s,
                          real *scratch, int64_t scratch_stride);
 
-/* Accumulates into dq, dk, dv (same layout as q, k, v). */
+/* Accumulates into dq, dk, dv (same layout as q, k, v); each may be NULL. */
 void lcm_k_attention_bwd(real *dq, real *dk, real *dv, const real *dout, const real *o, const real *lse, const real *q,
                          const real *k, const real *v, const lcm_attn_shape *s);
 

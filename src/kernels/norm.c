@@ -28,6 +28,9 @@ LCM_CLONES static void norm_fwd_rows(real *y, real *sv, const real *x, const rea
         } else if (w) {
             LCM_SIMD
             for (int64_t c = 0; c < C; c++) yr[c] = (xr[c] - mean) * inv * w[c];
+        } else if (b) {
+            LCM_SIMD
+            for (int64_t c = 0; c < C; c++) yr[c] = (xr[c] - mean) * inv + b[c];
         } else {
             LCM_SIMD
             for (int64_t c = 0; c < C; c++) yr[c] = (xr[c] - mean) * inv;

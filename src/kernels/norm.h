@@ -1,7 +1,7 @@
 /* LayerNorm and RMSNorm over the last dimension, eps = 1e-5 inside the root. x, y: (R,C).
  *
  * layer: y = (x - mean) r w + b,  r = 1/sqrt(var + eps), population variance; w, b (C) may be NULL
- * rms:   y = x r w,               r = 1/sqrt(mean(x^2) + eps); w may be NULL
+ * rms:   y = x r w + b,           r = 1/sqrt(mean(x^2) + eps)
  * sv: (R,2) = mean (0 for rms) and r, saved for backward. Backward accumulates. */
 #ifndef LCM_NORM_H
 #define LCM_NORM_H
