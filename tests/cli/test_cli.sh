@@ -92,15 +92,17 @@ taskset -c "$(taskset -pc $$ | sed 's/.*[ ,-]//')" "$lcm" --version >out
 [ "$(threads)" = 1 ] || fail "affinity to one CPU gives $(threads) threads"
 
 # The short spin count: set by a second start, unless the user decided. libgomp reports once per start.
-starts() { grep -c "OPENMP DISPLAY ENVIRONMENT BEGIN" err; }
-OMP_DISPLAY_ENV=verbose "$lcm" --version >out 2>err
-[ "$(starts)" = 2 ] || fail "$(starts) starts, not 2"
-says err "GOMP_SPINCOUNT = '2000'"
-OMP_DISPLAY_ENV=verbose OMP_WAIT_POLICY=active "$lcm" --version >out 2>err
-[ "$(starts)" = 1 ] || fail "started anew against OMP_WAIT_POLICY"
-OMP_DISPLAY_ENV=verbose GOMP_SPINCOUNT=77 "$lcm" --version >out 2>err
-[ "$(starts)" = 1 ] || fail "started anew against GOMP_SPINCOUNT"
-says err "GOMP_SPINCOUNT = '77'"
+if "$lcm" --version | grep -q "^compiler  gcc"; then # clang adds a runtime of its own, which also reports
+    starts() { grep -c "OPENMP DISPLAY ENVIRONMENT BEGIN" err; }
+    OMP_DISPLAY_ENV=verbose "$lcm" --version >out 2>err
+    [ "$(starts)" = 2 ] || fail "$(starts) starts, not 2"
+    says err "GOMP_SPINCOUNT = '2000'"
+    OMP_DISPLAY_ENV=verbose OMP_WAIT_POLICY=active "$lcm" --version >out 2>err
+    [ "$(starts)" = 1 ] || fail "started anew against OMP_WAIT_POLICY"
+    OMP_DISPLAY_ENV=verbose GOMP_SPINCOUNT=77 "$lcm" --version >out 2>err
+    [ "$(starts)" = 1 ] || fail "started anew against GOMP_SPINCOUNT"
+    says err "GOMP_SPINCOUNT = '77'"
+fi
 
 [ $failures = 0 ] && echo "cli: ok"
 exit $((failures > 0))

@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     for (int mode = 0; mode < 4; mode++) {
         lcm_docs_opts o = {.format = mode < 2 ? LCM_DOCS_TXT : LCM_DOCS_JSONL, .max_doc = 200};
         lcm_ctx *ctx = lcm_ctx_new();
-        lcm_docs *d;
+        lcm_docs *d = NULL;
         lcm_doc doc;
         o.whole_file = mode == 1;
         o.strict = mode == 3;
