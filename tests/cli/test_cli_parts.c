@@ -94,8 +94,7 @@ static const cli_command command = {.name = "try", .help = "try", .args = "[A]",
 
 /* Parses a NULL-terminated list of words; the exit code, or -1 when the command would go on. */
 static int parse(values *v, cli *c, const char *const *words) {
-    static char copy[16][64];
-    char *argv[17] = {copy[0]};
+    static char copy[16][64], *argv[17]; /* static: c->args stays in use */
     int argc = 1;
     const cli_option table[] = {
         CLI_FLAG("flag", 'f', &v->flag, ""),
@@ -107,6 +106,7 @@ static int parse(values *v, cli *c, const char *const *words) {
         CLI_END,
     };
     memset(v, 0, sizeof *v);
+    argv[0] = copy[0];
     for (; *words; words++, argc++) argv[argc] = strcpy(copy[argc], *words);
     argv[argc] = NULL;
     c->command = &command;
