@@ -34,7 +34,7 @@ size_t lcm_dtype_size(lcm_dtype t) { return dtypes[t].size; }
 const char *lcm_dtype_name(lcm_dtype t) { return dtypes[t].name; }
 
 static lcm_status parse_shape(lcm_ctx *ctx, lcm_st_tensor *t, const json_t *shape, size_t range) {
-    size_t bytes = lcm_dtype_size(t->dtype);
+    size_t bytes = 1; /* dims first, then the element size, as the reference crate: [2^62, 0] is fine */
     if (!json_is_array(shape)) LCM_FAIL(ctx, LCM_ERR_FORMAT, "tensor '%.80s': no array 'shape'", t->name);
     if (json_array_size(shape) > LCM_ST_MAX_RANK)
         LCM_FAIL(ctx, LCM_ERR_FORMAT, "tensor '%.80s': rank %zu, limit is %d", t->name, json_array_size(shape),
@@ -48,6 +48,8 @@ static lcm_status parse_shape(lcm_ctx *ctx, lcm_st_tensor *t, const json_t *shap
             LCM_FAIL(ctx, LCM_ERR_FORMAT, "tensor '%.80s': the size of its shape overflows", t->name);
         t->dims[i] = d;
     }
+    if (!lcm_mul_size(&bytes, bytes, lcm_dtype_size(t->dtype)))
+        LCM_FAIL(ctx, LCM_ERR_FORMAT, "tensor '%.80s': the size of its shape overflows", t->name);
     if (bytes != range)
         LCM_FAIL(ctx, LCM_ERR_FORMAT, "tensor '%.80s': shape needs %zu bytes, data_offsets span %zu", t->name, bytes,
                  range);

@@ -1,0 +1,46 @@
+/* What makes a safetensors file a model of ours: five keys of its __metadata__.
+ *
+ *   lcm.format      "1"; a later number is refused with LCM_ERR_VERSION
+ *   lcm.kind        what reads it: "sonar", "base", "two_tower", …
+ *   lcm.config      JSON object, the typed configuration of that kind
+ *   lcm.provenance  JSON object, where it comes from: corpus, steps, revision; free, for people
+ *   lcm.space       16 hex digits: the SONAR space that the vectors live in
+ *
+ * The space is born with a SONAR encoder (lcm_st_writer_hash over its parameters) and copied from
+ * then on: conversion to another number type keeps it, concept models and stores inherit it. Two
+ * files fit together when their spaces are equal. */
+#ifndef LCM_MODEL_META_H
+#define LCM_MODEL_META_H
+
+#include <jansson.h>
+
+#include "modelfile/safetensors.h"
+
+enum { LCM_MODEL_FORMAT = 1, LCM_KIND_CAP = 32 };
+
+typedef struct lcm_model_meta {
+    char kind[LCM_KIND_CAP];
+    uint64_t space;
+    json_t *config, *provenance; /* objects, owned */
+} lcm_model_meta;
+
+/* Sets the five keys. kind: 1 to 31 of a-z 0-9 _; config and provenance: JSON objects, borrowed. */
+lcm_status lcm_model_meta_write(lcm_ctx *ctx, lcm_st_writer *w, const char *kind, uint64_t space, const json_t *config,
+                                const json_t *provenance);
+
+/* LCM_ERR_FORMAT for a missing or malformed key, LCM_ERR_VERSION. *out is empty on failure. */
+lcm_status lcm_model_meta_read(lcm_ctx *ctx, lcm_model_meta *out, const lcm_st *st);
+void lcm_model_meta_free(lcm_model_meta *m); /* leaves it empty */
+
+/* lcm_st_open, lcm_model_meta_read, and the kind as expected (NULL: any, else LCM_ERR_FORMAT). */
+lcm_status lcm_model_open(lcm_ctx *ctx, lcm_st **st, lcm_model_meta *meta, const char *path, const char *kind);
+
+/* LCM_ERR_ARG, in one sentence with both spaces, unless `concepts` (a model or store named `what`)
+ * was made for the space of `sonar`. */
+lcm_status lcm_model_check_space(lcm_ctx *ctx, uint64_t concepts, const char *what, uint64_t sonar);
+
+/* 16 lower-case hex digits and NUL; and back, false for anything else. */
+void lcm_space_format(char hex[17], uint64_t space);
+bool lcm_space_parse(uint64_t *space, const char *hex);
+
+#endif
