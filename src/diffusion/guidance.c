@@ -2,7 +2,7 @@
 #include "diffusion/guidance.h"
 
 typedef struct moments {
-    double cond, guided; /* sums, then sums of squared deviations */
+    double cond, guided;
 } moments;
 
 static double guided_at(const real *cond, const real *uncond, double scale, int64_t i) {
@@ -10,16 +10,19 @@ static double guided_at(const real *cond, const real *uncond, double scale, int6
     return u + scale * (cond[i] - u);
 }
 
+/* Both rows are shifted by their first element, so that the deviations of a constant row are
+ * exactly 0 and not rounding noise to divide by. */
 static double contrast_ratio(const real *cond, const real *uncond, double scale, int64_t dim) {
-    moments mean = {0, 0}, ss = {0, 0};
+    moments shift = {cond[0], guided_at(cond, uncond, scale, 0)}, mean = {0, 0}, ss = {0, 0};
     for (int64_t i = 0; i < dim; i++) {
-        mean.cond += cond[i];
-        mean.guided += guided_at(cond, uncond, scale, i);
+        mean.cond += cond[i] - shift.cond;
+        mean.guided += guided_at(cond, uncond, scale, i) - shift.guided;
     }
     mean.cond /= (double)dim;
     mean.guided /= (double)dim;
     for (int64_t i = 0; i < dim; i++) {
-        double c = cond[i] - mean.cond, g = guided_at(cond, uncond, scale, i) - mean.guided;
+        double c = cond[i] - shift.cond - mean.cond;
+        double g = guided_at(cond, uncond, scale, i) - shift.guided - mean.guided;
         ss.cond += c * c;
         ss.guided += g * g;
     }
