@@ -230,16 +230,28 @@ static lcm_status read_section(lcm_ctx *ctx, model *m, const field *f) {
     }
 }
 
-/* The id space of this project shifts raw ids by one and needs <unk>, <s>, </s> in front. */
+static bool is_one_char(const piece *p) {
+    uint32_t n = 1;
+    while (n < p->len && ((uint8_t)p->text[n] & 0xc0) == 0x80) n++;
+    return n == p->len;
+}
+
+/* The library looks a lone character of the text up among the control pieces too, and then fails.
+ * The id space of this project shifts raw ids by one and needs <unk>, <s>, </s> in front. */
 static lcm_status check_layout(lcm_ctx *ctx, const model *m) {
-    size_t unk = m->n_pieces;
+    size_t unk = m->n_pieces, n_text = 0;
     for (size_t i = 0; i < m->n_pieces; i++) {
-        if (m->pieces[i].type != LCM_SPM_UNKNOWN) continue;
+        const piece *p = &m->pieces[i];
+        n_text += p->type == LCM_SPM_NORMAL || p->type == LCM_SPM_USER_DEFINED;
+        if (p->type == LCM_SPM_CONTROL && is_one_char(p))
+            LCM_FAIL(ctx, LCM_ERR_FORMAT, "piece %zu: a control piece of one character", i);
+        if (p->type != LCM_SPM_UNKNOWN) continue;
         if (unk < m->n_pieces) LCM_FAIL(ctx, LCM_ERR_FORMAT, "pieces %zu and %zu are both <unk>", unk, i);
         unk = i;
     }
     if (unk == m->n_pieces) LCM_FAIL(ctx, LCM_ERR_FORMAT, "tokenizer model: no piece is <unk>");
-    if (unk != 0 || m->n_pieces < 4 || m->pieces[1].type != LCM_SPM_CONTROL || m->pieces[2].type != LCM_SPM_CONTROL)
+    if (n_text == 0) LCM_FAIL(ctx, LCM_ERR_FORMAT, "tokenizer model: no piece of text");
+    if (unk != 0 || m->n_pieces < 3 || m->pieces[1].type != LCM_SPM_CONTROL || m->pieces[2].type != LCM_SPM_CONTROL)
         LCM_FAIL(ctx, LCM_ERR_UNSUPPORTED, "tokenizer model: pieces 0, 1, 2 must be <unk>, <s>, </s>");
     return LCM_OK;
 }

@@ -103,9 +103,7 @@ lcm_status lcm_spm_encode(lcm_ctx *ctx, lcm_ids *ids, lcm_buf *normal, const lcm
         const size_t n = spt.pieces_size();
         for (size_t i = 0; i < n; i++) {
             const auto piece = spt.pieces(static_cast<int>(i));
-            int raw = static_cast<int>(piece.id());
-            // BPE looks a lone character up among the control pieces too: their spelling is plain text.
-            if (m->lib.IsControl(raw)) raw = m->lib.unk_id();
+            const int raw = static_cast<int>(piece.id());
             if (ids) LCM_TRY(lcm_ids_push(ctx, ids, raw));
             if (normal == nullptr) continue;
             if (m->lib.IsByte(raw)) {
