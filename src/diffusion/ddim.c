@@ -16,15 +16,16 @@ void lcm_threshold_rows(real *x, double ratio, double max, real *scratch, int64_
     }
 }
 
-void lcm_ddim_step(const lcm_schedule *s, real *x0, real *x_prev, const real *out, const real *x, lcm_prediction kind,
-                   int64_t t, int64_t prev, const real *noise, const lcm_ddim_options *opt, real *scratch,
-                   int64_t rows, int64_t dim) {
+void lcm_ddim_step(const lcm_schedule *s, real *x0, real *x_prev, const real *out, const real *x,
+                   lcm_prediction kind, int64_t t, int64_t prev, const real *noise,
+                   const lcm_ddim_options *opt, real *scratch, int64_t rows, int64_t dim) {
     int64_t n = rows * dim;
     double a = lcm_schedule_alpha_bar(s, prev);
     double sd = opt->eta * sqrt(lcm_schedule_variance(s, t, prev));
     double keep = sqrt(a), noisy = sqrt(fmax(1 - a - sd * sd, 0)) / opt->epsilon_scaling;
     lcm_split_prediction(s, x0, x_prev, out, x, kind, t, n);
-    if (opt->thresholding) lcm_threshold_rows(x0, opt->threshold_ratio, opt->threshold_max, scratch, rows, dim);
+    if (opt->thresholding)
+        lcm_threshold_rows(x0, opt->threshold_ratio, opt->threshold_max, scratch, rows, dim);
     else if (opt->clip_x0 > 0)
         for (int64_t i = 0; i < n; i++) x0[i] = (real)lcm_clamp((double)x0[i], opt->clip_x0);
     for (int64_t i = 0; i < n; i++) x_prev[i] = (real)(keep * x0[i] + noisy * x_prev[i]);

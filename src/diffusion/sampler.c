@@ -79,7 +79,8 @@ lcm_status lcm_sampler_new(lcm_ctx *ctx, lcm_sampler **out, const lcm_schedule *
     s->ddim.threshold_max = config->threshold_max;
     s->max_rows = max_rows;
     s->dim = dim;
-    st = lcm_timesteps_make(ctx, &s->steps, schedule->config.train_steps, config->steps, (lcm_spacing)config->spacing);
+    st = lcm_timesteps_make(ctx, &s->steps, schedule->config.train_steps, config->steps,
+                            (lcm_spacing)config->spacing);
     if (st == LCM_OK) st = lcm_calloc(ctx, &s->x, total, sizeof(real));
     if (st != LCM_OK) {
         lcm_sampler_free(s);
@@ -127,8 +128,8 @@ static lcm_status guided_noise(lcm_ctx *ctx, lcm_sampler *s, int64_t rows, int64
 static lcm_status check_finite(lcm_ctx *ctx, const real *x, int64_t rows, int64_t dim) {
     for (int64_t i = 0; i < rows * dim; i++)
         if (!isfinite(x[i]))
-            LCM_FAIL(ctx, LCM_ERR_NUMERIC, "sampler: channel %lld of row %lld is not finite", (long long)(i % dim),
-                     (long long)(i / dim));
+            LCM_FAIL(ctx, LCM_ERR_NUMERIC, "sampler: channel %lld of row %lld is not finite",
+                     (long long)(i % dim), (long long)(i / dim));
     return LCM_OK;
 }
 
@@ -137,7 +138,8 @@ lcm_status lcm_sampler_run(lcm_ctx *ctx, real *x0, lcm_sampler *s, int64_t rows,
     const lcm_sampler_config *c = &s->config;
     int64_t n = rows * s->dim, top = s->schedule->config.train_steps - 1;
     if (rows < 1 || rows > s->max_rows)
-        LCM_FAIL(ctx, LCM_ERR_ARG, "sampler: %lld rows, allowed are 1 … %lld", (long long)rows, (long long)s->max_rows);
+        LCM_FAIL(ctx, LCM_ERR_ARG, "sampler: %lld rows, allowed are 1 … %lld", (long long)rows,
+                 (long long)s->max_rows);
     noise(noise_user, s->x, rows, s->dim, 0);
     scale_and_clip(s->x, c->initial_noise_scale, c->clip_noise, n);
     for (int64_t i = 0; i < s->steps.n; i++) {
@@ -149,8 +151,8 @@ lcm_status lcm_sampler_run(lcm_ctx *ctx, real *x0, lcm_sampler *s, int64_t rows,
         } else
             LCM_TRY(denoise(ctx, denoise_user, s->out, s->x, rows, t));
         if (c->eta > 0) noise(noise_user, s->noise, rows, s->dim, i + 1);
-        lcm_ddim_step(s->schedule, x0, s->x, s->out, s->x, kind, t, s->steps.prev[i], s->noise, &s->ddim, s->spare,
-                      rows, s->dim);
+        lcm_ddim_step(s->schedule, x0, s->x, s->out, s->x, kind, t, s->steps.prev[i], s->noise, &s->ddim,
+                      s->spare, rows, s->dim);
         scale_and_clip(s->x, 1, c->clip_noise, n);
     }
     return check_finite(ctx, x0, rows, s->dim);

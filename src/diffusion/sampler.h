@@ -30,7 +30,8 @@ lcm_sampler_config lcm_sampler_config_default(void);
 /* Network: out [rows,D] from x [rows,D] at level t, in the schedule's prediction kind. Without
  * guidance rows = R. A guided step has rows = 2R: row i and row R+i hold the same x, the first
  * wants the conditional and the second the unconditional output. */
-typedef lcm_status (*lcm_denoise_fn)(lcm_ctx *ctx, void *user, real *out, const real *x, int64_t rows, int64_t t);
+typedef lcm_status (*lcm_denoise_fn)(lcm_ctx *ctx, void *user, real *out, const real *x, int64_t rows,
+                                     int64_t t);
 
 /* Standard normal rows [R,D]. `call` 0 is the initial noise; calls 1, 2, … exist when eta > 0,
  * one per step, in order. */
@@ -46,7 +47,7 @@ typedef struct lcm_sampler lcm_sampler;
  * LCM_ERR_ARG for options out of range. */
 lcm_status lcm_sampler_new(lcm_ctx *ctx, lcm_sampler **out, const lcm_schedule *schedule,
                            const lcm_sampler_config *config, int64_t max_rows, int64_t dim);
-void lcm_sampler_free(lcm_sampler *s); /* NULL is allowed */
+void lcm_sampler_free(lcm_sampler *s);                            /* NULL is allowed */
 const lcm_timesteps *lcm_sampler_timesteps(const lcm_sampler *s); /* borrowed */
 
 /* x0 [rows,D]: the x0 estimate of the last step, not the last x. The step at level N-1 is never

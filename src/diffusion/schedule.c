@@ -69,7 +69,8 @@ lcm_status lcm_schedule_new(lcm_ctx *ctx, lcm_schedule **out, const lcm_schedule
     double product = 1;
     *out = NULL;
     if (n < 2 || n > LCM_TRAIN_STEPS_MAX)
-        LCM_FAIL(ctx, LCM_ERR_ARG, "schedule: %lld train steps, allowed are 2 … %d", (long long)n, LCM_TRAIN_STEPS_MAX);
+        LCM_FAIL(ctx, LCM_ERR_ARG, "schedule: %lld train steps, allowed are 2 … %d", (long long)n,
+                 LCM_TRAIN_STEPS_MAX);
     if (config->prediction == LCM_PREDICT_EPSILON && config->zero_terminal_snr)
         LCM_FAIL(ctx, LCM_ERR_ARG, "schedule: prediction 'epsilon' needs zero_terminal_snr false");
     LCM_TRY(lcm_calloc(ctx, &s, 1, sizeof *s + 2 * (size_t)n * sizeof(double)));
@@ -83,8 +84,8 @@ lcm_status lcm_schedule_new(lcm_ctx *ctx, lcm_schedule **out, const lcm_schedule
     if (config->zero_terminal_snr) rescale_to_zero_snr(s->alpha_bar, s->beta, n);
     for (int64_t i = 0; i < n; i++) /* written so that NaN fails */
         if (!(s->alpha_bar[i] < lcm_schedule_alpha_bar(s, i - 1) && s->alpha_bar[i] >= 0)) {
-            lcm_fail(ctx, LCM_ERR_ARG, "schedule: alpha-bar %g at step %lld does not decrease from %g", s->alpha_bar[i],
-                     (long long)i, lcm_schedule_alpha_bar(s, i - 1));
+            lcm_fail(ctx, LCM_ERR_ARG, "schedule: alpha-bar %g at step %lld does not decrease from %g",
+                     s->alpha_bar[i], (long long)i, lcm_schedule_alpha_bar(s, i - 1));
             lcm_schedule_free(s);
             return LCM_ERR_ARG;
         }
@@ -108,16 +109,16 @@ static void mix(real *out, double p, const real *a, double q, const real *b, int
     for (int64_t i = 0; i < n; i++) out[i] = (real)(p * a[i] + q * b[i]);
 }
 
-void lcm_add_noise(const lcm_schedule *s, real *out, const real *x0, const real *eps, const int64_t *t, int64_t rows,
-                   int64_t dim) {
+void lcm_add_noise(const lcm_schedule *s, real *out, const real *x0, const real *eps, const int64_t *t,
+                   int64_t rows, int64_t dim) {
     for (int64_t r = 0; r < rows; r++) {
         double a = s->alpha_bar[t[r]];
         mix(out + r * dim, sqrt(a), x0 + r * dim, sqrt(1 - a), eps + r * dim, dim);
     }
 }
 
-void lcm_velocity(const lcm_schedule *s, real *out, const real *x0, const real *eps, const int64_t *t, int64_t rows,
-                  int64_t dim) {
+void lcm_velocity(const lcm_schedule *s, real *out, const real *x0, const real *eps, const int64_t *t,
+                  int64_t rows, int64_t dim) {
     for (int64_t r = 0; r < rows; r++) {
         double a = s->alpha_bar[t[r]];
         mix(out + r * dim, sqrt(a), eps + r * dim, -sqrt(1 - a), x0 + r * dim, dim);
@@ -127,8 +128,10 @@ void lcm_velocity(const lcm_schedule *s, real *out, const real *x0, const real *
 void lcm_diffusion_target(const lcm_schedule *s, real *out, const real *x0, const real *eps, const int64_t *t,
                           int64_t rows, int64_t dim) {
     size_t bytes = (size_t)rows * (size_t)dim * sizeof(real);
-    if (s->config.prediction == LCM_PREDICT_V) lcm_velocity(s, out, x0, eps, t, rows, dim);
-    else memmove(out, s->config.prediction == LCM_PREDICT_SAMPLE ? x0 : eps, bytes);
+    if (s->config.prediction == LCM_PREDICT_V)
+        lcm_velocity(s, out, x0, eps, t, rows, dim);
+    else
+        memmove(out, s->config.prediction == LCM_PREDICT_SAMPLE ? x0 : eps, bytes);
 }
 
 void lcm_split_prediction(const lcm_schedule *s, real *x0, real *eps, const real *out, const real *x,
@@ -137,9 +140,15 @@ void lcm_split_prediction(const lcm_schedule *s, real *x0, real *eps, const real
     /* x0 = x0_out·out + x0_x·x, and the same for the noise */
     double x0_out = 1, x0_x = 0, eps_out = 1, eps_x = 0;
     switch (kind) {
-    case LCM_PREDICT_SAMPLE: eps_out = -a / b, eps_x = 1 / b; break;
-    case LCM_PREDICT_EPSILON: x0_out = -b / a, x0_x = 1 / a; break;
-    case LCM_PREDICT_V: x0_out = -b, x0_x = a, eps_out = a, eps_x = b; break;
+    case LCM_PREDICT_SAMPLE:
+        eps_out = -a / b, eps_x = 1 / b;
+        break;
+    case LCM_PREDICT_EPSILON:
+        x0_out = -b / a, x0_x = 1 / a;
+        break;
+    case LCM_PREDICT_V:
+        x0_out = -b, x0_x = a, eps_out = a, eps_x = b;
+        break;
     }
     for (int64_t i = 0; i < n; i++) {
         double o = out[i], y = x[i];

@@ -16,8 +16,8 @@
 enum { LCM_TRAIN_STEPS_MAX = 100000 };
 
 typedef enum lcm_schedule_kind {
-    LCM_SCHEDULE_COSINE,        /* beta_i = min(1 - f((i+1)/N)/f(i/N), .999), f(u) = cos²(((u+.008)/1.008) pi/2) */
-    LCM_SCHEDULE_LINEAR,        /* beta from beta_start to beta_end, both included */
+    LCM_SCHEDULE_COSINE, /* beta_i = min(1 - f((i+1)/N)/f(i/N), .999), f(u) = cos²(((u+.008)/1.008) pi/2) */
+    LCM_SCHEDULE_LINEAR, /* beta from beta_start to beta_end, both included */
     LCM_SCHEDULE_SCALED_LINEAR, /* linear in beta^(1/exponent); exponent 2 is the paper's "quadratic" */
     LCM_SCHEDULE_SIGMOID        /* as cosine with f(u) = sigmoid(centre - scale logit(u)) */
 } lcm_schedule_kind;
@@ -33,9 +33,10 @@ typedef struct lcm_schedule_config {
     int64_t train_steps; /* N */
     int beta_schedule;   /* lcm_schedule_kind */
     double beta_start, beta_end, exponent;
-    double sigmoid_scale, sigmoid_centre; /* the paper writes the pair (scale, centre) and swaps their names once */
-    bool zero_terminal_snr;               /* rescale so that abar_{N-1} = 0 exactly (Lin et al. 2024, algorithm 1) */
-    int prediction;                       /* lcm_prediction */
+    double sigmoid_scale; /* the paper gives pairs (scale, centre), and swaps their names once */
+    double sigmoid_centre;
+    bool zero_terminal_snr; /* rescale so that abar_{N-1} = 0 exactly (Lin et al. 2024, algorithm 1) */
+    int prediction;         /* lcm_prediction */
 } lcm_schedule_config;
 
 extern const lcm_field lcm_schedule_fields[];
@@ -57,7 +58,9 @@ void lcm_schedule_free(lcm_schedule *s); /* NULL is allowed */
 /* NaN stays NaN, unlike with fmin and fmax: a diverged row must not pass for a clipped one. */
 static inline double lcm_clamp(double x, double bound) { return x > bound ? bound : x < -bound ? -bound : x; }
 
-static inline double lcm_schedule_alpha_bar(const lcm_schedule *s, int64_t t) { return t < 0 ? 1.0 : s->alpha_bar[t]; }
+static inline double lcm_schedule_alpha_bar(const lcm_schedule *s, int64_t t) {
+    return t < 0 ? 1.0 : s->alpha_bar[t];
+}
 
 /* abar/(1-abar): strictly decreasing in t, 0 at the last step with zero terminal SNR. */
 double lcm_schedule_snr(const lcm_schedule *s, int64_t t);
@@ -66,10 +69,10 @@ double lcm_schedule_snr(const lcm_schedule *s, int64_t t);
 double lcm_schedule_variance(const lcm_schedule *s, int64_t t, int64_t prev);
 
 /* Training side. Rows [R,D], one t per row; out may alias an input. */
-void lcm_add_noise(const lcm_schedule *s, real *out, const real *x0, const real *eps, const int64_t *t, int64_t rows,
-                   int64_t dim);
-void lcm_velocity(const lcm_schedule *s, real *out, const real *x0, const real *eps, const int64_t *t, int64_t rows,
-                  int64_t dim);
+void lcm_add_noise(const lcm_schedule *s, real *out, const real *x0, const real *eps, const int64_t *t,
+                   int64_t rows, int64_t dim);
+void lcm_velocity(const lcm_schedule *s, real *out, const real *x0, const real *eps, const int64_t *t,
+                  int64_t rows, int64_t dim);
 /* What a network of this prediction kind is trained towards: x0, eps or the velocity. */
 void lcm_diffusion_target(const lcm_schedule *s, real *out, const real *x0, const real *eps, const int64_t *t,
                           int64_t rows, int64_t dim);

@@ -32,7 +32,8 @@ static void fill_tables(lcm_step_sampler *s, const lcm_schedule *schedule) {
     double total = 0, sum = 0;
     for (int64_t t = 0; t < n; t++) {
         double u = (double)(t + 1) / (double)n;
-        s->probability[t] = c->sampling == LCM_STEPS_UNIFORM ? 1 : pow(u, c->beta_a - 1) * pow(1 - u, c->beta_b - 1);
+        s->probability[t] =
+            c->sampling == LCM_STEPS_UNIFORM ? 1 : pow(u, c->beta_a - 1) * pow(1 - u, c->beta_b - 1);
         s->gamma[t] = fmin(fmax(lcm_schedule_snr(schedule, t), c->min_gamma), c->max_gamma);
         total += s->probability[t];
     }
@@ -48,7 +49,8 @@ lcm_status lcm_step_sampler_new(lcm_ctx *ctx, lcm_step_sampler **out, const lcm_
     lcm_step_sampler *s = NULL;
     *out = NULL;
     if (!(config->beta_a > 0 && config->beta_b >= 1))
-        LCM_FAIL(ctx, LCM_ERR_ARG, "step sampling: beta (%g, %g) needs a > 0 and b >= 1", config->beta_a, config->beta_b);
+        LCM_FAIL(ctx, LCM_ERR_ARG, "step sampling: beta (%g, %g) needs a > 0 and b >= 1", config->beta_a,
+                 config->beta_b);
     if (!(config->min_gamma >= 0 && config->max_gamma >= config->min_gamma))
         LCM_FAIL(ctx, LCM_ERR_ARG, "step weighting: gamma %g … %g is not a range of non-negative numbers",
                  config->min_gamma, config->max_gamma);
@@ -70,8 +72,10 @@ static int64_t invert(const lcm_step_sampler *s, double u) {
     int64_t lo = 0, hi = s->train_steps - 1;
     while (lo < hi) {
         int64_t mid = (lo + hi) / 2;
-        if (s->cumulative[mid] > u) hi = mid;
-        else lo = mid + 1;
+        if (s->cumulative[mid] > u)
+            hi = mid;
+        else
+            lo = mid + 1;
     }
     return lo;
 }
@@ -86,7 +90,8 @@ void lcm_step_sampler_weights(const lcm_step_sampler *s, real *w, const int64_t 
     double sum = 0, f;
     for (int64_t i = 0; i < n; i++) sum += s->gamma[t[i]];
     f = sum > 0 ? (double)n / sum : 0;
-    for (int64_t i = 0; i < n; i++) w[i] = s->config.weighting == LCM_WEIGHT_NONE ? 1 : (real)(s->gamma[t[i]] * f);
+    for (int64_t i = 0; i < n; i++)
+        w[i] = s->config.weighting == LCM_WEIGHT_NONE ? 1 : (real)(s->gamma[t[i]] * f);
 }
 
 void lcm_timestep_features(real *out, const int64_t *t, int64_t rows, int64_t dim) {

@@ -19,7 +19,8 @@ lcm_status lcm_timesteps_make(lcm_ctx *ctx, lcm_timesteps *out, int64_t train_st
     int64_t stride, n;
     memset(out, 0, sizeof *out);
     if (steps < 1 || steps > train_steps)
-        LCM_FAIL(ctx, LCM_ERR_ARG, "sampler: %lld steps, allowed are 1 … %lld", (long long)steps, (long long)train_steps);
+        LCM_FAIL(ctx, LCM_ERR_ARG, "sampler: %lld steps, allowed are 1 … %lld", (long long)steps,
+                 (long long)train_steps);
     stride = train_steps / steps;
     n = spacing == LCM_SPACING_EXACT ? steps : (train_steps + stride - 1) / stride;
     LCM_TRY(lcm_calloc(ctx, &out->t, 2 * (size_t)n, sizeof *out->t));
@@ -27,9 +28,15 @@ lcm_status lcm_timesteps_make(lcm_ctx *ctx, lcm_timesteps *out, int64_t train_st
     out->n = n;
     for (int64_t i = 0; i < n; i++) {
         switch (spacing) {
-        case LCM_SPACING_EXACT: out->t[i] = divide_round_even(train_steps * (steps - i), steps) - 1; break;
-        case LCM_SPACING_COMPAT_TRAILING: out->t[i] = train_steps - 1 - i * stride; break;
-        case LCM_SPACING_COMPAT_LEADING: out->t[i] = (n - 1 - i) * stride; break;
+        case LCM_SPACING_EXACT:
+            out->t[i] = divide_round_even(train_steps * (steps - i), steps) - 1;
+            break;
+        case LCM_SPACING_COMPAT_TRAILING:
+            out->t[i] = train_steps - 1 - i * stride;
+            break;
+        case LCM_SPACING_COMPAT_LEADING:
+            out->t[i] = (n - 1 - i) * stride;
+            break;
         }
         out->prev[i] = out->t[i] - stride < 0 ? -1 : out->t[i] - stride;
     }

@@ -5,7 +5,7 @@
 #include "base/ctx_int.h"
 
 typedef enum lcm_spacing {
-    LCM_SPACING_EXACT,          /* the paper's round(arange(N, 0, -N/S)) - 1, half to even: S steps for every S */
+    LCM_SPACING_EXACT, /* the paper's round(arange(N, 0, -N/S)) - 1, half to even: S steps for every S */
     LCM_SPACING_COMPAT_TRAILING, /* reference code: N-1, N-1-stride, …, stride = N/S cut to an integer */
     LCM_SPACING_COMPAT_LEADING   /* reference code: multiples of the stride below N, descending */
 } lcm_spacing;

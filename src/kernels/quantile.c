@@ -21,9 +21,12 @@ static void select_kth(real *v, int64_t n, int64_t k) {
                 v[j--] = x;
             }
         } while (i <= j);
-        if (k <= j) hi = j;
-        else if (k >= i) lo = i;
-        else return;
+        if (k <= j)
+            hi = j;
+        else if (k >= i)
+            lo = i;
+        else
+            return;
     }
 }
 

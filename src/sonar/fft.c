@@ -17,8 +17,10 @@ struct lcm_fft {
 lcm_status lcm_fft_new(lcm_ctx *ctx, lcm_fft **out, int64_t dim) {
     size_t bytes = 0;
     *out = NULL;
-    if (dim < 2 || dim % 2 != 0) LCM_FAIL(ctx, LCM_ERR_ARG, "fft: width %lld is not even and positive", (long long)dim);
-    if (!lcm_mul_size(&bytes, (size_t)dim, sizeof(complex_number)) || !lcm_add_size(&bytes, bytes, sizeof(lcm_fft)))
+    if (dim < 2 || dim % 2 != 0)
+        LCM_FAIL(ctx, LCM_ERR_ARG, "fft: width %lld is not even and positive", (long long)dim);
+    if (!lcm_mul_size(&bytes, (size_t)dim, sizeof(complex_number)) ||
+        !lcm_add_size(&bytes, bytes, sizeof(lcm_fft)))
         LCM_FAIL(ctx, LCM_ERR_ARG, "fft: width %lld is too large", (long long)dim);
     LCM_TRY(lcm_calloc(ctx, out, 1, bytes));
     (*out)->dim = dim;
@@ -40,8 +42,8 @@ static int64_t smallest_factor(int64_t n) {
 }
 
 /* out[0..n) = transform of in[0], in[stride], …; n·stride = dim. `tmp` [n] is overwritten. */
-static void transform(const lcm_fft *f, complex_number *out, const complex_number *in, int64_t n, int64_t stride,
-                      complex_number *tmp) {
+static void transform(const lcm_fft *f, complex_number *out, const complex_number *in, int64_t n,
+                      int64_t stride, complex_number *tmp) {
     int64_t p = smallest_factor(n), m = n / p;
     if (n == 1) {
         out[0] = in[0];

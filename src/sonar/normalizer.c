@@ -16,22 +16,22 @@ const lcm_field lcm_normalizer_fields[] = {
     LCM_F_ENUM(lcm_normalizer_config, method, method_names, "how scale and centre are fitted"),
     LCM_F_REAL(lcm_normalizer_config, quantile_min, 0, 1, "lower quantile of the robust scale"),
     LCM_F_REAL(lcm_normalizer_config, quantile_max, 0, 1, "upper quantile of the robust scale"),
-    LCM_F_BOOL(lcm_normalizer_config, compat_percent, "read the quantiles as percent, as the reference code does"),
+    LCM_F_BOOL(lcm_normalizer_config, compat_percent,
+               "read the quantiles as percent, as the reference code does"),
     LCM_F_END};
 
 lcm_normalizer_config lcm_normalizer_config_default(void) {
-    return (lcm_normalizer_config){.dim = 1024,
-                                   .method = LCM_NORMALIZE_GAUSSIAN_ROBUST,
-                                   .quantile_min = 0.25,
-                                   .quantile_max = 0.75};
+    return (lcm_normalizer_config){
+        .dim = 1024, .method = LCM_NORMALIZE_GAUSSIAN_ROBUST, .quantile_min = 0.25, .quantile_max = 0.75};
 }
 
 static lcm_status check_config(lcm_ctx *ctx, const lcm_normalizer_config *c) {
     if (c->dim < 1) LCM_FAIL(ctx, LCM_ERR_ARG, "normalizer: width %lld is not positive", (long long)c->dim);
     if (!(c->quantile_min >= 0 && c->quantile_min < c->quantile_max && c->quantile_max <= 1))
-        LCM_FAIL(ctx, LCM_ERR_ARG, "normalizer: quantiles %g and %g are not in order within 0 … 1", c->quantile_min,
-                 c->quantile_max);
-    if (c->method == LCM_NORMALIZE_GAUSSIAN_ROBUST && (c->quantile_min == 0 || (c->quantile_max == 1 && !c->compat_percent)))
+        LCM_FAIL(ctx, LCM_ERR_ARG, "normalizer: quantiles %g and %g are not in order within 0 … 1",
+                 c->quantile_min, c->quantile_max);
+    if (c->method == LCM_NORMALIZE_GAUSSIAN_ROBUST &&
+        (c->quantile_min == 0 || (c->quantile_max == 1 && !c->compat_percent)))
         LCM_FAIL(ctx, LCM_ERR_ARG, "normalizer: gaussian_robust needs quantiles strictly within 0 … 1");
     if (!(c->clip_proba >= 0 && c->clip_proba < 0.5))
         LCM_FAIL(ctx, LCM_ERR_ARG, "normalizer: clip_proba %g is outside 0 … 0.5", c->clip_proba);
@@ -76,8 +76,8 @@ void lcm_normalizer_free(lcm_normalizer *nz) {
 lcm_status lcm_normalizer_check(lcm_ctx *ctx, const lcm_normalizer *nz) {
     for (int64_t i = 0; i < nz->config.dim; i++) {
         if (!isfinite(nz->center[i]) || !isfinite(nz->scale[i]) || nz->scale[i] <= 0)
-            LCM_FAIL(ctx, LCM_ERR_NUMERIC, "normalizer: channel %lld has centre %g and scale %g", (long long)i,
-                     (double)nz->center[i], (double)nz->scale[i]);
+            LCM_FAIL(ctx, LCM_ERR_NUMERIC, "normalizer: channel %lld has centre %g and scale %g",
+                     (long long)i, (double)nz->center[i], (double)nz->scale[i]);
         if (nz->clip_min && !(nz->clip_min[i] <= nz->clip_max[i]))
             LCM_FAIL(ctx, LCM_ERR_NUMERIC, "normalizer: channel %lld has clip bounds %g … %g", (long long)i,
                      (double)nz->clip_min[i], (double)nz->clip_max[i]);
@@ -122,8 +122,10 @@ static double normal_quantile(double p) {
     double lo = -40, hi = 40;
     for (int i = 0; i < 100; i++) {
         double mid = (lo + hi) / 2;
-        if (0.5 * erfc(-mid / sqrt(2.0)) < p) lo = mid;
-        else hi = mid;
+        if (0.5 * erfc(-mid / sqrt(2.0)) < p)
+            lo = mid;
+        else
+            hi = mid;
     }
     return (lo + hi) / 2;
 }
@@ -145,7 +147,8 @@ static void fit_channel(lcm_normalizer *nz, int64_t d, real *v, int64_t n) {
     const lcm_normalizer_config *c = &nz->config;
     double unit = c->compat_percent ? 0.01 : 1, lo = c->quantile_min * unit, hi = c->quantile_max * unit;
     double center, scale;
-    if (c->method == LCM_NORMALIZE_STANDARD) fit_standard(&center, &scale, v, n);
+    if (c->method == LCM_NORMALIZE_STANDARD)
+        fit_standard(&center, &scale, v, n);
     else {
         center = lcm_quantile(v, n, 0.5);
         scale = lcm_quantile(v, n, hi) - lcm_quantile(v, n, lo);
@@ -161,8 +164,9 @@ static void fit_channel(lcm_normalizer *nz, int64_t d, real *v, int64_t n) {
 }
 
 /* Reads channels first … first+count-1 of every row into columns [count,n]. */
-static lcm_status read_columns(lcm_ctx *ctx, const lcm_normalizer *nz, real *columns, int64_t first, int64_t count,
-                               lcm_row_fn row, void *user, int64_t n, real *one, double *scratch) {
+static lcm_status read_columns(lcm_ctx *ctx, const lcm_normalizer *nz, real *columns, int64_t first,
+                               int64_t count, lcm_row_fn row, void *user, int64_t n, real *one,
+                               double *scratch) {
     for (int64_t i = 0; i < n; i++) {
         LCM_TRY(row(ctx, user, one, i));
         if (nz->fft) lcm_fft_forward(nz->fft, one, one, scratch);
@@ -192,7 +196,8 @@ lcm_status lcm_normalizer_fit(lcm_ctx *ctx, lcm_normalizer *nz, lcm_row_fn row, 
         LCM_FAIL(ctx, LCM_ERR_ARG, "normalizer: cannot fit %lld rows", (long long)n);
     st = lcm_calloc(ctx, &columns, cells, sizeof(real));
     if (st == LCM_OK) st = lcm_calloc(ctx, &one, (size_t)dim, sizeof(real));
-    if (st == LCM_OK && nz->fft) st = lcm_calloc(ctx, &scratch, (size_t)lcm_normalizer_scratch(nz), sizeof(double));
+    if (st == LCM_OK && nz->fft)
+        st = lcm_calloc(ctx, &scratch, (size_t)lcm_normalizer_scratch(nz), sizeof(double));
     for (int64_t first = 0; st == LCM_OK && first < dim; first += block) {
         int64_t count = first + block > dim ? dim - first : block;
         st = read_columns(ctx, nz, columns, first, count, row, user, n, one, scratch);

@@ -5,8 +5,7 @@ const lcm_field lcm_adamw_fields[] = {
     LCM_F_REAL(lcm_adamw_config, beta1, 0, 0.999999, "decay of the mean of gradients"),
     LCM_F_REAL(lcm_adamw_config, beta2, 0, 0.999999, "decay of the mean of squared gradients"),
     LCM_F_REAL(lcm_adamw_config, eps, 1e-30, 1, "added to the denominator"),
-    LCM_F_REAL(lcm_adamw_config, weight_decay, 0, 1e3, "decoupled decay per unit of rate"),
-    LCM_F_END};
+    LCM_F_REAL(lcm_adamw_config, weight_decay, 0, 1e3, "decoupled decay per unit of rate"), LCM_F_END};
 
 lcm_adamw_config lcm_adamw_config_default(void) {
     return (lcm_adamw_config){.beta1 = 0.9, .beta2 = 0.95, .eps = 1e-5, .weight_decay = 0.1};
@@ -28,8 +27,8 @@ static void step_chunk(real *restrict p, const real *restrict g, real *restrict 
     }
 }
 
-void lcm_adamw_step(real *p, const real *g, real *m, real *v, size_t n, const lcm_adamw_config *config, double lr,
-                    double grad_scale, int64_t k) {
+void lcm_adamw_step(real *p, const real *g, real *m, real *v, size_t n, const lcm_adamw_config *config,
+                    double lr, double grad_scale, int64_t k) {
     double b1 = config->beta1, b2 = config->beta2;
     coefficients c = {.grad = (real)grad_scale,
                       .keep1 = (real)b1,
@@ -41,7 +40,8 @@ void lcm_adamw_step(real *p, const real *g, real *m, real *v, size_t n, const lc
                       .root = (real)(1 / sqrt(1 - pow(b2, (double)k))),
                       .eps = (real)config->eps};
 #pragma omp parallel for schedule(static) if (n > CHUNK)
-    for (size_t i = 0; i < n; i += CHUNK) step_chunk(p + i, g + i, m + i, v + i, n - i < CHUNK ? n - i : CHUNK, c);
+    for (size_t i = 0; i < n; i += CHUNK)
+        step_chunk(p + i, g + i, m + i, v + i, n - i < CHUNK ? n - i : CHUNK, c);
 }
 
 enum { LANES = 8, PARTS = 256 };
@@ -63,7 +63,8 @@ double lcm_sum_squares(const real *g, size_t n) {
     if (size < CHUNK) size = CHUNK;
     count = (n + size - 1) / size;
 #pragma omp parallel for schedule(static) if (count > 1)
-    for (size_t i = 0; i < count; i++) part[i] = sum_chunk(g + i * size, n - i * size < size ? n - i * size : size);
+    for (size_t i = 0; i < count; i++)
+        part[i] = sum_chunk(g + i * size, n - i * size < size ? n - i * size : size);
     for (size_t i = 0; i < count; i++) sum += part[i];
     return sum;
 }

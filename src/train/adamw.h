@@ -26,8 +26,8 @@ lcm_adamw_config lcm_adamw_config_default(void); /* .9, .95, 1e-5, .1: the paper
  *     p <- p - lr/(1-beta1^k) m / (sqrt(v)/sqrt(1-beta2^k) + eps)
  *
  * The decay applies to all of p; call it per parameter with weight_decay 0 to exempt one. */
-void lcm_adamw_step(real *p, const real *g, real *m, real *v, size_t n, const lcm_adamw_config *config, double lr,
-                    double grad_scale, int64_t k);
+void lcm_adamw_step(real *p, const real *g, real *m, real *v, size_t n, const lcm_adamw_config *config,
+                    double lr, double grad_scale, int64_t k);
 
 /* Sum of g² in double. The global norm over several arrays is the root of their sums, added in a
  * fixed order. */

@@ -41,7 +41,8 @@ lcm_status lcm_lr_check(lcm_ctx *ctx, const lcm_lr_config *c) {
     if (c->schedule == LCM_LR_POLYNOMIAL && w >= k)
         LCM_FAIL(ctx, LCM_ERR_ARG, "lr: polynomial with %lld warm-up steps of %lld", w, k);
     if (c->schedule == LCM_LR_WSD) {
-        if (!(stages <= 1 + 1e-9)) LCM_FAIL(ctx, LCM_ERR_ARG, "lr: stage fractions sum to %g, more than 1", stages);
+        if (!(stages <= 1 + 1e-9))
+            LCM_FAIL(ctx, LCM_ERR_ARG, "lr: stage fractions sum to %g, more than 1", stages);
         if (!(c->lr > 0 && c->final_lr > 0))
             LCM_FAIL(ctx, LCM_ERR_ARG, "lr: exponential decay from %g to %g", c->lr, c->final_lr);
     }
@@ -61,14 +62,18 @@ static double wsd(const lcm_lr_config *c, int64_t n) {
 }
 
 double lcm_lr_at(const lcm_lr_config *c, int64_t n) {
-    double b = c->lr, f = c->final_lr, w = (double)c->warmup_steps, k = (double)c->max_steps, pi = 2 * acos(0.0);
+    double b = c->lr, f = c->final_lr, w = (double)c->warmup_steps, k = (double)c->max_steps;
+    double pi = 2 * acos(0.0);
     int64_t cycle = c->max_steps - c->warmup_steps + 1;
     if (c->schedule == LCM_LR_NOOP) return b;
     if (c->schedule == LCM_LR_WSD) return wsd(c, n);
     if (n < c->warmup_steps) return c->start_lr + (b - c->start_lr) * (double)n / w;
     switch (c->schedule) {
-    case LCM_LR_MYLE: return b * sqrt(w / (double)n);
-    case LCM_LR_COSINE: return f + 0.5 * (b - f) * (1 + cos(pi * (double)((n - c->warmup_steps) % cycle) / (double)cycle));
-    default: return n >= c->max_steps ? f : f + (b - f) * pow((k - (double)n) / (k - w), c->power);
+    case LCM_LR_MYLE:
+        return b * sqrt(w / (double)n);
+    case LCM_LR_COSINE:
+        return f + 0.5 * (b - f) * (1 + cos(pi * (double)((n - c->warmup_steps) % cycle) / (double)cycle));
+    default:
+        return n >= c->max_steps ? f : f + (b - f) * pow((k - (double)n) / (k - w), c->power);
     }
 }

@@ -12,7 +12,7 @@ typedef enum lcm_lr_kind {
     LCM_LR_NOOP,      /* b */
     LCM_LR_MYLE,      /* b sqrt(W/n); f is unused */
     LCM_LR_COSINE,    /* f + (b-f)(1+cos(pi c/C))/2, C = K-W+1, c = (n-W) mod C: restarts at b after K */
-    LCM_LR_WSD,       /* stages of int(fraction·K) steps: linear s to b, hold b, exponential b to f; then f. W unused */
+    LCM_LR_WSD,       /* stages of int(fraction·K) steps: linear to b, hold, exponential to f; W unused */
     LCM_LR_POLYNOMIAL /* f + (b-f)((K-n)/(K-W))^power, f from K on */
 } lcm_lr_kind;
 
@@ -26,7 +26,8 @@ typedef struct lcm_lr_config {
 
 extern const lcm_field lcm_lr_fields[];
 
-lcm_lr_config lcm_lr_config_default(void); /* cosine, 4e-4, 1e-7 to 1e-5, 10k of 250k steps; (.1,.4,.5); 200 */
+/* Cosine, 4e-4, from 1e-7 and to 1e-5, 10k of 250k steps; stages (.1, .4, .5); power 200. */
+lcm_lr_config lcm_lr_config_default(void);
 
 /* Relations that the field table cannot express. LCM_ERR_ARG: myle with W = 0, W > K (cosine),
  * W >= K (polynomial), stage fractions summing to more than 1, an exponential decay from or to 0. */

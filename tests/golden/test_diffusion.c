@@ -23,18 +23,24 @@ static lcm_schedule *make(lcm_ctx *ctx, lcm_schedule_config c) {
  * fp32 has no digits of 1-abar left, and an SNR is compared only from 1-abar = 1e-4 on. */
 static void compare_tables(golden *g, const char *name, const lcm_schedule *s, double tol) {
     int64_t n = s->config.train_steps, compared = 0;
-    real *abar = golden_real(g, NULL, "%s.alphas_cumprod", name), *beta = golden_real(g, NULL, "%s.betas", name);
+    real *abar = golden_real(g, NULL, "%s.alphas_cumprod", name),
+         *beta = golden_real(g, NULL, "%s.betas", name);
     real *snr = golden_real(g, NULL, "%s.snr", name), *variance = golden_real(g, NULL, "%s.variance", name);
     for (int64_t t = 0; t < n; t++) {
         double a = s->alpha_bar[t], noise = 1 - a, have = lcm_schedule_snr(s, t);
-        if (!(fabs(a - (double)abar[t]) <= tol)) fail_msg("%s: alpha-bar %lld: %.9g, expected %.9g", name, (long long)t, a, (double)abar[t]);
+        if (!(fabs(a - (double)abar[t]) <= tol))
+            fail_msg("%s: alpha-bar %lld: %.9g, expected %.9g", name, (long long)t, a, (double)abar[t]);
         /* the tail decides what the last steps denoise: relative there */
-        if (t > n - 10 && !(fabs(a - (double)abar[t]) <= 1e-4 * a)) fail_msg("%s: tail %lld", name, (long long)t);
-        if (!(fabs(s->beta[t] - (double)beta[t]) <= 2e-4 * s->beta[t] + 1e-6)) fail_msg("%s: beta %lld", name, (long long)t);
+        if (t > n - 10 && !(fabs(a - (double)abar[t]) <= 1e-4 * a))
+            fail_msg("%s: tail %lld", name, (long long)t);
+        if (!(fabs(s->beta[t] - (double)beta[t]) <= 2e-4 * s->beta[t] + 1e-6))
+            fail_msg("%s: beta %lld", name, (long long)t);
         if (noise < 1e-4) continue;
         compared++;
-        if (!(fabs(have - (double)snr[t]) <= 2 * tol / (noise * noise) + 1e-6 * have)) fail_msg("%s: SNR %lld", name, (long long)t);
-        if (!(fabs(lcm_schedule_variance(s, t, t - 1) - (double)variance[t]) <= 4 * tol / noise + 1e-4 * (double)variance[t]))
+        if (!(fabs(have - (double)snr[t]) <= 2 * tol / (noise * noise) + 1e-6 * have))
+            fail_msg("%s: SNR %lld", name, (long long)t);
+        if (!(fabs(lcm_schedule_variance(s, t, t - 1) - (double)variance[t]) <=
+              4 * tol / noise + 1e-4 * (double)variance[t]))
             fail_msg("%s: variance %lld", name, (long long)t);
     }
     assert_true(compared > n / 2);
@@ -70,8 +76,10 @@ static void schedule_tables(void **state) {
             c.beta_schedule = cases[i].kind;
             c.train_steps = cases[i].steps;
             c.zero_terminal_snr = zero;
-            if (cases[i].kind == LCM_SCHEDULE_SIGMOID) c.sigmoid_scale = cases[i].p, c.sigmoid_centre = cases[i].q;
-            else if (cases[i].p > 0) c.beta_start = cases[i].p, c.beta_end = cases[i].q;
+            if (cases[i].kind == LCM_SCHEDULE_SIGMOID)
+                c.sigmoid_scale = cases[i].p, c.sigmoid_centre = cases[i].q;
+            else if (cases[i].p > 0)
+                c.beta_start = cases[i].p, c.beta_end = cases[i].q;
             s = make(ctx, c);
             snprintf(name, sizeof name, "%s.%s", cases[i].name, zero ? "zsnr" : "raw");
             /* fp32 rounding of the recorded table, measured when it was made: largest for
@@ -84,8 +92,9 @@ static void schedule_tables(void **state) {
 }
 
 static void compat_timesteps(void **state) {
-    static const struct { int n, s; } cases[] = {{100, 100}, {100, 50}, {100, 40}, {100, 30},
-                                                 {100, 10},  {100, 7},  {1000, 50}, {1000, 40}};
+    static const struct {
+        int n, s;
+    } cases[] = {{100, 100}, {100, 50}, {100, 40}, {100, 30}, {100, 10}, {100, 7}, {1000, 50}, {1000, 40}};
     golden *g = golden_open("11_scheduler_tables");
     lcm_ctx *ctx = lcm_ctx_new();
     (void)state;
@@ -93,8 +102,12 @@ static void compat_timesteps(void **state) {
         for (int leading = 0; leading < 2; leading++) {
             lcm_timesteps ts;
             int64_t dims[8];
-            const int64_t *want = golden_i64(g, dims, "timesteps.%s.T%d.S%d", leading ? "leading" : "trailing", cases[i].n, cases[i].s);
-            assert_int_equal(lcm_timesteps_make(ctx, &ts, cases[i].n, cases[i].s, leading ? LCM_SPACING_COMPAT_LEADING : LCM_SPACING_COMPAT_TRAILING), LCM_OK);
+            const int64_t *want = golden_i64(g, dims, "timesteps.%s.T%d.S%d",
+                                             leading ? "leading" : "trailing", cases[i].n, cases[i].s);
+            assert_int_equal(
+                lcm_timesteps_make(ctx, &ts, cases[i].n, cases[i].s,
+                                   leading ? LCM_SPACING_COMPAT_LEADING : LCM_SPACING_COMPAT_TRAILING),
+                LCM_OK);
             assert_int_equal(ts.n, dims[0]);
             assert_memory_equal(ts.t, want, (size_t)ts.n * sizeof *want);
             lcm_timesteps_free(&ts);
@@ -135,7 +148,10 @@ static void check_step(golden *g, const lcm_schedule *s, const char *name, lcm_p
 }
 
 static void ddim_steps(void **state) {
-    static const struct { const char *name; lcm_prediction kind; } kinds[] = {
+    static const struct {
+        const char *name;
+        lcm_prediction kind;
+    } kinds[] = {
         {"sample", LCM_PREDICT_SAMPLE}, {"epsilon", LCM_PREDICT_EPSILON}, {"v_prediction", LCM_PREDICT_V}};
     static const int64_t levels[] = {99, 59, 9};
     golden *g = golden_open("12_scheduler_steps");
@@ -153,9 +169,10 @@ static void ddim_steps(void **state) {
             check_step(g, s, kinds[k].name, kinds[k].kind, levels[i], ".eta0", &plain);
             check_step(g, s, kinds[k].name, kinds[k].kind, levels[i], ".eta1", &eta);
             check_step(g, s, kinds[k].name, kinds[k].kind, levels[i], ".epsscale", &scaled);
-            lcm_split_prediction(s, NULL, eps, golden_real(g, NULL, "in.model_out"), golden_real(g, NULL, "in.sample"),
-                                 kinds[k].kind, levels[i], R * D);
-            assert_close(eps, golden_real(g, NULL, "out.%s.get_eps.t%d", kinds[k].name, (int)levels[i]), R * D, 1e-5);
+            lcm_split_prediction(s, NULL, eps, golden_real(g, NULL, "in.model_out"),
+                                 golden_real(g, NULL, "in.sample"), kinds[k].kind, levels[i], R * D);
+            assert_close(eps, golden_real(g, NULL, "out.%s.get_eps.t%d", kinds[k].name, (int)levels[i]),
+                         R * D, 1e-5);
         }
     check_step(g, s, "threshold", LCM_PREDICT_SAMPLE, 59, "", &threshold);
     lcm_schedule_free(s);
@@ -213,8 +230,9 @@ static void timestep_features(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(schedule_tables), cmocka_unit_test(compat_timesteps), cmocka_unit_test(noise_and_velocity),
-        cmocka_unit_test(ddim_steps),      cmocka_unit_test(guidance),         cmocka_unit_test(step_sampling),
+        cmocka_unit_test(schedule_tables),    cmocka_unit_test(compat_timesteps),
+        cmocka_unit_test(noise_and_velocity), cmocka_unit_test(ddim_steps),
+        cmocka_unit_test(guidance),           cmocka_unit_test(step_sampling),
         cmocka_unit_test(timestep_features)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

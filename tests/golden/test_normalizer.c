@@ -38,7 +38,7 @@ static void application(void **state) {
         assert_int_equal(lcm_normalizer_check(ctx, nz), LCM_OK);
         lcm_normalize(nz, got, x, R, scratch);
         assert_close(got, golden_real(g, NULL, "out.%s.norm", names[i]), R * D, 1e-6); /* fp32 rounding */
-        lcm_denormalize(nz, got, got, R, scratch); /* in place */
+        lcm_denormalize(nz, got, got, R, scratch);                                     /* in place */
         assert_close(got, golden_real(g, NULL, "out.%s.denorm_of_norm", names[i]), R * D, 1e-6);
         lcm_denormalize(nz, got, x, R, scratch);
         assert_close(got, golden_real(g, NULL, "out.%s.denorm_x", names[i]), R * D, 1e-6);
@@ -55,7 +55,11 @@ static lcm_status row_of(lcm_ctx *ctx, void *user, real *out, int64_t i) {
 }
 
 static void fitting(void **state) {
-    static const struct { const char *name; int method; bool compat; } cases[] = {
+    static const struct {
+        const char *name;
+        int method;
+        bool compat;
+    } cases[] = {
         {"standard.quartiles", LCM_NORMALIZE_STANDARD, false},
         {"robust.quartiles", LCM_NORMALIZE_ROBUST, false},
         {"robust.as_shipped_percent_bug", LCM_NORMALIZE_ROBUST, true},

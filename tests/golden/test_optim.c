@@ -23,8 +23,13 @@ static void adamw_five_steps(void **state) {
 }
 
 static void lr_tables(void **state) {
-    static const struct { const char *name; int kind; } cases[] = {
-        {"cosine", LCM_LR_COSINE}, {"myle", LCM_LR_MYLE}, {"wsd", LCM_LR_WSD}, {"polynomial", LCM_LR_POLYNOMIAL}};
+    static const struct {
+        const char *name;
+        int kind;
+    } cases[] = {{"cosine", LCM_LR_COSINE},
+                 {"myle", LCM_LR_MYLE},
+                 {"wsd", LCM_LR_WSD},
+                 {"polynomial", LCM_LR_POLYNOMIAL}};
     golden *g = golden_open("17_adamw_lr");
     lcm_ctx *ctx = lcm_ctx_new();
     (void)state;
@@ -38,7 +43,8 @@ static void lr_tables(void **state) {
         for (int64_t n = 0; n < 110; n++) {
             double have = lcm_lr_at(&c, n);
             /* both sides are double: only the order of operations differs */
-            if (!(fabs(have - want[n]) <= 1e-12)) fail_msg("%s at %lld: %.17g, expected %.17g", cases[i].name, (long long)n, have, want[n]);
+            if (!(fabs(have - want[n]) <= 1e-12))
+                fail_msg("%s at %lld: %.17g, expected %.17g", cases[i].name, (long long)n, have, want[n]);
         }
     }
     lcm_ctx_free(ctx);

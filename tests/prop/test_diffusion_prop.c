@@ -56,7 +56,8 @@ static void schedules_are_ordered(void **state) {
                     assert_true(isfinite(lcm_schedule_snr(s, t)));
                     assert_true(s->beta[t] > 0 && s->beta[t] <= 1);
                     product *= 1 - s->beta[t];
-                    assert_near(product, s->alpha_bar[t], 1e-12); /* the betas belong to the table, also rescaled */
+                    assert_near(product, s->alpha_bar[t],
+                                1e-12); /* the betas belong to the table, also rescaled */
                 }
                 if (zero) assert_true(s->alpha_bar[sizes[k] - 1] == 0 && s->beta[sizes[k] - 1] == 1);
                 lcm_schedule_free(s);
@@ -92,7 +93,8 @@ static void noise_preserves_variance(void **state) {
         real signal, noise;
         lcm_add_noise(s, &signal, &one, &zero, &t, 1, 1);
         lcm_add_noise(s, &noise, &zero, &one, &t, 1, 1);
-        assert_near((double)signal * (double)signal + (double)noise * (double)noise, 1, 4 * EPS); /* four roundings */
+        assert_near((double)signal * (double)signal + (double)noise * (double)noise, 1,
+                    4 * EPS); /* four roundings */
         assert_near((double)signal * (double)signal, s->alpha_bar[t], 4 * EPS);
     }
     lcm_schedule_free(s);
@@ -177,9 +179,15 @@ static lcm_status answer(lcm_ctx *ctx, void *user, real *out, const real *x, int
         if (i >= n) assert_true(x[i] == x[i - n]);
         if (o->start) assert_near((double)x[i], a * x0 + b * (double)o->start[i % n], 64 * EPS);
         switch (o->schedule->config.prediction) {
-        case LCM_PREDICT_SAMPLE: out[i] = (real)x0; break;
-        case LCM_PREDICT_EPSILON: out[i] = (real)eps; break;
-        default: out[i] = (real)(a * eps - b * x0); break;
+        case LCM_PREDICT_SAMPLE:
+            out[i] = (real)x0;
+            break;
+        case LCM_PREDICT_EPSILON:
+            out[i] = (real)eps;
+            break;
+        default:
+            out[i] = (real)(a * eps - b * x0);
+            break;
         }
         if (i >= n) out[i] += o->spoil;
     }
@@ -215,12 +223,14 @@ static void oracle_returns_x0(void **state) {
                     c.initial_noise_scale = 1;
                     c.epsilon_scaling = 1;
                     assert_int_equal(lcm_sampler_new(ctx, &sampler, s, &c, R + 2, D), LCM_OK);
-                    assert_int_equal(lcm_sampler_run(ctx, got, sampler, R, answer, &o, replay_noise, start), LCM_OK);
+                    assert_int_equal(lcm_sampler_run(ctx, got, sampler, R, answer, &o, replay_noise, start),
+                                     LCM_OK);
                     assert_int_equal(o.calls, lcm_sampler_timesteps(sampler)->n);
                     assert_int_equal(o.guided_calls, guided ? o.calls - 1 : 0);
                     assert_int_equal(o.unguided_rows_at_top, R);
                     /* without zero SNR a single step divides by sqrt(abar_99) = 5e-4 */
-                    for (int i = 0; i < R * D; i++) assert_near((double)got[i], (double)x0[i], (zero ? 64 : 32768) * EPS);
+                    for (int i = 0; i < R * D; i++)
+                        assert_near((double)got[i], (double)x0[i], (zero ? 64 : 32768) * EPS);
                     lcm_sampler_free(sampler);
                     lcm_schedule_free(s);
                 }
@@ -264,7 +274,8 @@ static void guidance_restores_contrast(void **state) {
     fill_normal(uncond, D, 10);
     lcm_guide(out, cond, uncond, 6, 1, 1, D);
     for (int i = 0; i < D; i++) mean[0] += (double)cond[i] / D, mean[1] += (double)out[i] / D;
-    for (int i = 0; i < D; i++) ss[0] += pow((double)cond[i] - mean[0], 2), ss[1] += pow((double)out[i] - mean[1], 2);
+    for (int i = 0; i < D; i++)
+        ss[0] += pow((double)cond[i] - mean[0], 2), ss[1] += pow((double)out[i] - mean[1], 2);
     assert_near(ss[1], ss[0], 16 * EPS * ss[0]); /* rescale 1: the std of the conditional branch */
     for (int i = 0; i < D; i++) cond[i] = uncond[i] = (real)0.1;
     lcm_guide(out, cond, uncond, 3, 0.7, 1, D); /* no contrast at all: factor 1, not 0/0 */
@@ -303,7 +314,8 @@ static void ancestral_steps_keep_variance(void **state) {
     c.epsilon_scaling = 1;
     assert_int_equal(lcm_calloc(ctx, &got, 2 * 5000, sizeof *got), LCM_OK);
     assert_int_equal(lcm_sampler_new(ctx, &sampler, s, &c, 2, 5000), LCM_OK);
-    assert_int_equal(lcm_sampler_run(ctx, got, sampler, 2, zero_data, s, lcm_noise_from_streams, streams), LCM_OK);
+    assert_int_equal(lcm_sampler_run(ctx, got, sampler, 2, zero_data, s, lcm_noise_from_streams, streams),
+                     LCM_OK);
     free(got);
     lcm_sampler_free(sampler);
     lcm_schedule_free(s);
@@ -314,7 +326,8 @@ static void ancestral_steps_keep_variance(void **state) {
 static lcm_status squash(lcm_ctx *ctx, void *user, real *out, const real *x, int64_t rows, int64_t t) {
     const int64_t *conditional = user;
     (void)ctx, (void)t;
-    for (int64_t i = 0; i < rows * D; i++) out[i] = (real)tanh((double)x[i] + (i < *conditional * D ? 0.3 : 0));
+    for (int64_t i = 0; i < rows * D; i++)
+        out[i] = (real)tanh((double)x[i] + (i < *conditional * D ? 0.3 : 0));
     return LCM_OK;
 }
 
@@ -331,9 +344,12 @@ static void rows_are_independent(void **state) {
     c.eta = 0.5;
     assert_int_equal(lcm_sampler_new(ctx, &sampler, s, &c, R, D), LCM_OK);
     for (int r = 0; r < R; r++) streams[r] = again[r] = lcm_rng_make(5, 200 + (uint64_t)r);
-    assert_int_equal(lcm_sampler_run(ctx, all, sampler, R, squash, &rows, lcm_noise_from_streams, streams), LCM_OK);
+    assert_int_equal(lcm_sampler_run(ctx, all, sampler, R, squash, &rows, lcm_noise_from_streams, streams),
+                     LCM_OK);
     for (int r = 0; r < R; r++) {
-        assert_int_equal(lcm_sampler_run(ctx, one, sampler, 1, squash, &single, lcm_noise_from_streams, again + r), LCM_OK);
+        assert_int_equal(
+            lcm_sampler_run(ctx, one, sampler, 1, squash, &single, lcm_noise_from_streams, again + r),
+            LCM_OK);
         assert_memory_equal(one, all + r * D, sizeof one);
         if (r > 0) assert_memory_not_equal(one, all, sizeof one);
     }
@@ -368,11 +384,14 @@ static void sampler_failures(void **state) {
     c.steps = 100; /* visits t = 50 */
     c.guidance_scale = 1;
     assert_int_equal(lcm_sampler_new(ctx, &sampler, s, &c, R, D), LCM_OK);
-    assert_int_equal(lcm_sampler_run(ctx, got, sampler, R + 1, poison, &stop, replay_noise, start), LCM_ERR_ARG);
+    assert_int_equal(lcm_sampler_run(ctx, got, sampler, R + 1, poison, &stop, replay_noise, start),
+                     LCM_ERR_ARG);
     assert_int_equal(lcm_sampler_run(ctx, got, sampler, 0, poison, &stop, replay_noise, start), LCM_ERR_ARG);
-    assert_int_equal(lcm_sampler_run(ctx, got, sampler, R, poison, &stop, replay_noise, start), LCM_ERR_CANCELLED);
+    assert_int_equal(lcm_sampler_run(ctx, got, sampler, R, poison, &stop, replay_noise, start),
+                     LCM_ERR_CANCELLED);
     /* clipping must not turn a NaN half way into an ordinary number */
-    assert_int_equal(lcm_sampler_run(ctx, got, sampler, R, poison, &nan_value, replay_noise, start), LCM_ERR_NUMERIC);
+    assert_int_equal(lcm_sampler_run(ctx, got, sampler, R, poison, &nan_value, replay_noise, start),
+                     LCM_ERR_NUMERIC);
     assert_string_equal(lcm_ctx_message(ctx), "sampler: channel 2 of row 1 is not finite");
     lcm_sampler_free(sampler);
     lcm_schedule_free(s);
@@ -477,7 +496,8 @@ static void config_round_trip(void **state) {
     j = lcm_config_write(&a, lcm_schedule_fields);
     assert_string_equal(json_string_value(json_object_get(j, "prediction")), "v");
     assert_int_equal(lcm_config_read(ctx, &b, lcm_schedule_fields, j, "schedule"), LCM_OK);
-    assert_true(b.beta_schedule == a.beta_schedule && b.sigmoid_centre == -1 && b.prediction == LCM_PREDICT_V);
+    assert_true(b.beta_schedule == a.beta_schedule && b.sigmoid_centre == -1 &&
+                b.prediction == LCM_PREDICT_V);
     json_decref(j);
     c.spacing = LCM_SPACING_COMPAT_TRAILING;
     j = lcm_config_write(&c, lcm_sampler_fields);
@@ -490,14 +510,20 @@ static void config_round_trip(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(schedules_are_ordered),         cmocka_unit_test(bad_schedules_are_refused),
-        cmocka_unit_test(noise_preserves_variance),      cmocka_unit_test(targets_split_back),
-        cmocka_unit_test(steps_are_honoured),            cmocka_unit_test(oracle_returns_x0),
-        cmocka_unit_test(guidance_one_is_conditional),   cmocka_unit_test(guidance_restores_contrast),
-        cmocka_unit_test(ancestral_steps_keep_variance), cmocka_unit_test(rows_are_independent),
-        cmocka_unit_test(sampler_failures),              cmocka_unit_test(weights_sum_to_their_number),
-        cmocka_unit_test(levels_follow_their_distribution), cmocka_unit_test(features_have_unit_pairs),
-        cmocka_unit_test(config_round_trip)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(schedules_are_ordered),
+                                       cmocka_unit_test(bad_schedules_are_refused),
+                                       cmocka_unit_test(noise_preserves_variance),
+                                       cmocka_unit_test(targets_split_back),
+                                       cmocka_unit_test(steps_are_honoured),
+                                       cmocka_unit_test(oracle_returns_x0),
+                                       cmocka_unit_test(guidance_one_is_conditional),
+                                       cmocka_unit_test(guidance_restores_contrast),
+                                       cmocka_unit_test(ancestral_steps_keep_variance),
+                                       cmocka_unit_test(rows_are_independent),
+                                       cmocka_unit_test(sampler_failures),
+                                       cmocka_unit_test(weights_sum_to_their_number),
+                                       cmocka_unit_test(levels_follow_their_distribution),
+                                       cmocka_unit_test(features_have_unit_pairs),
+                                       cmocka_unit_test(config_round_trip)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -115,7 +115,8 @@ static void round_trip(void **state) {
     for (int i = 0; i < N * D; i++) x[i] = (real)(exp(lcm_rng_normal(&rng)) * (1 + i % D) - 3);
     for (int method = LCM_NORMALIZE_STANDARD; method <= LCM_NORMALIZE_GAUSSIAN_ROBUST; method++)
         for (int fft = 0; fft < 2; fft++) {
-            lcm_normalizer_config c = {.dim = D, .with_fft = fft, .method = method, .quantile_min = 0.25, .quantile_max = 0.75};
+            lcm_normalizer_config c = {
+                .dim = D, .with_fft = fft, .method = method, .quantile_min = 0.25, .quantile_max = 0.75};
             lcm_normalizer *nz;
             double scratch[6 * D], largest = 0;
             assert_int_equal(lcm_normalizer_new(ctx, &nz, &c), LCM_OK);
@@ -125,7 +126,8 @@ static void round_trip(void **state) {
             lcm_denormalize(nz, back, z, N, scratch);
             for (int i = 0; i < N * D; i++) largest = fmax(largest, fabs((double)x[i]));
             /* three roundings per channel, D channels mixed by the inverse transform */
-            for (int i = 0; i < N * D; i++) assert_near((double)back[i], (double)x[i], (fft ? 4 * D : 4) * EPS * largest);
+            for (int i = 0; i < N * D; i++)
+                assert_near((double)back[i], (double)x[i], (fft ? 4 * D : 4) * EPS * largest);
             lcm_normalizer_free(nz);
         }
     lcm_ctx_free(ctx);
@@ -164,7 +166,8 @@ static void fitted_sample_is_standard(void **state) {
     assert_in_range(at_high, 40, 60);
     lcm_normalizer_free(nz);
     c.clip_proba = 0;
-    for (int compat = 0; compat < 2; compat++) { /* both estimate the .01 of a Gaussian; the compat one is noisy */
+    for (int compat = 0; compat < 2;
+         compat++) { /* both estimate the .01 of a Gaussian; the compat one is noisy */
         c.method = LCM_NORMALIZE_GAUSSIAN_ROBUST;
         c.compat_percent = compat;
         assert_int_equal(lcm_normalizer_new(ctx, &nz, &c), LCM_OK);
@@ -184,7 +187,8 @@ static void degenerate_samples(void **state) {
     sample s = {x, D};
     (void)state;
     for (int method = LCM_NORMALIZE_STANDARD; method <= LCM_NORMALIZE_GAUSSIAN_ROBUST; method++) {
-        lcm_normalizer_config c = {.dim = D, .method = method, .clip_proba = 0.01, .quantile_min = 0.25, .quantile_max = 0.75};
+        lcm_normalizer_config c = {
+            .dim = D, .method = method, .clip_proba = 0.01, .quantile_min = 0.25, .quantile_max = 0.75};
         lcm_normalizer *nz;
         for (int i = 0; i < N; i++) /* constant, mostly zero, growing, constant */
             for (int j = 0; j < D; j++) x[i * D + j] = (real)(j == 1 ? (i == 3) : j == 2 ? i : 0.1);
@@ -195,7 +199,8 @@ static void degenerate_samples(void **state) {
         assert_near((double)nz->center[0], 0.1, EPS);
         if (method != LCM_NORMALIZE_STANDARD) assert_true(nz->scale[1] == 1 && nz->center[1] == 0);
         assert_true(nz->scale[2] != 1 && nz->center[2] == 3);
-        assert_int_equal(lcm_normalizer_fit(ctx, nz, row_of, &s, 1, 0), LCM_OK); /* one row: every spread is 0 */
+        assert_int_equal(lcm_normalizer_fit(ctx, nz, row_of, &s, 1, 0),
+                         LCM_OK); /* one row: every spread is 0 */
         for (int j = 0; j < D; j++) assert_true(nz->scale[j] == 1 && nz->center[j] == x[j]);
         assert_int_equal(lcm_normalizer_fit(ctx, nz, row_of, &s, 0, 0), LCM_ERR_ARG);
         x[5 * D + 2] = (real)INFINITY;
@@ -235,9 +240,11 @@ static void bad_configurations(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(quantile_equals_sorting),   cmocka_unit_test(fft_equals_definition),
-        cmocka_unit_test(round_trip),                cmocka_unit_test(fitted_sample_is_standard),
-        cmocka_unit_test(degenerate_samples),        cmocka_unit_test(bad_configurations)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(quantile_equals_sorting),
+                                       cmocka_unit_test(fft_equals_definition),
+                                       cmocka_unit_test(round_trip),
+                                       cmocka_unit_test(fitted_sample_is_standard),
+                                       cmocka_unit_test(degenerate_samples),
+                                       cmocka_unit_test(bad_configurations)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

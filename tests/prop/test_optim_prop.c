@@ -67,7 +67,8 @@ static void first_step_is_signed(void **state) {
     (void)state;
     lcm_adamw_step(p, g, m, v, 4, &c, 0.01, 1, 1);
     for (int i = 0; i < 4; i++)
-        if (!(fabs((double)p[i] + (g[i] > 0 ? 0.01 : -0.01)) < 1e-7)) fail_msg("element %d moved by %g", i, (double)p[i]); /* 1e-5 of the step */
+        if (!(fabs((double)p[i] + (g[i] > 0 ? 0.01 : -0.01)) < 1e-7))
+            fail_msg("element %d moved by %g", i, (double)p[i]); /* 1e-5 of the step */
 }
 
 static void gradient_scale_and_decay(void **state) {
@@ -122,7 +123,8 @@ static void schedules_are_continuous(void **state) {
         for (int64_t n = 1; n <= 2000; n++) {
             double x = lcm_lr_at(&c, n);
             assert_true(x > 0 && x <= c.lr * (1 + 1e-15));
-            if (!(fabs(x - last) <= c.lr / 199)) fail_msg("schedule %d jumps from %g to %g at %d", kind, last, x, (int)n);
+            if (!(fabs(x - last) <= c.lr / 199))
+                fail_msg("schedule %d jumps from %g to %g at %d", kind, last, x, (int)n);
             peak = fmax(peak, x);
             last = x;
         }
@@ -137,13 +139,23 @@ static void schedules_are_continuous(void **state) {
 }
 
 static void impossible_schedules(void **state) {
-    static const struct { int kind; int64_t warmup, max; double hold, final_lr; lcm_status want; } cases[] = {
-        {LCM_LR_MYLE, 0, 100, 0.4, 1e-5, LCM_ERR_ARG},       {LCM_LR_MYLE, 1, 100, 0.4, 1e-5, LCM_OK},
-        {LCM_LR_COSINE, 101, 100, 0.4, 1e-5, LCM_ERR_ARG},   {LCM_LR_COSINE, 100, 100, 0.4, 1e-5, LCM_OK},
-        {LCM_LR_COSINE, 0, 100, 0.4, 0, LCM_OK},             {LCM_LR_POLYNOMIAL, 100, 100, 0.4, 1e-5, LCM_ERR_ARG},
-        {LCM_LR_POLYNOMIAL, 99, 100, 0.4, 1e-5, LCM_OK},     {LCM_LR_WSD, 0, 100, 0.6, 1e-5, LCM_ERR_ARG},
-        {LCM_LR_WSD, 0, 100, 0.4, 0, LCM_ERR_ARG},           {LCM_LR_WSD, 0, 1, 0.4, 1e-5, LCM_OK},
-        {LCM_LR_NOOP, 0, 0, 0.4, 1e-5, LCM_ERR_ARG},         {LCM_LR_NOOP, -1, 5, 0.4, 1e-5, LCM_ERR_ARG}};
+    static const struct {
+        int kind;
+        int64_t warmup, max;
+        double hold, final_lr;
+        lcm_status want;
+    } cases[] = {{LCM_LR_MYLE, 0, 100, 0.4, 1e-5, LCM_ERR_ARG},
+                 {LCM_LR_MYLE, 1, 100, 0.4, 1e-5, LCM_OK},
+                 {LCM_LR_COSINE, 101, 100, 0.4, 1e-5, LCM_ERR_ARG},
+                 {LCM_LR_COSINE, 100, 100, 0.4, 1e-5, LCM_OK},
+                 {LCM_LR_COSINE, 0, 100, 0.4, 0, LCM_OK},
+                 {LCM_LR_POLYNOMIAL, 100, 100, 0.4, 1e-5, LCM_ERR_ARG},
+                 {LCM_LR_POLYNOMIAL, 99, 100, 0.4, 1e-5, LCM_OK},
+                 {LCM_LR_WSD, 0, 100, 0.6, 1e-5, LCM_ERR_ARG},
+                 {LCM_LR_WSD, 0, 100, 0.4, 0, LCM_ERR_ARG},
+                 {LCM_LR_WSD, 0, 1, 0.4, 1e-5, LCM_OK},
+                 {LCM_LR_NOOP, 0, 0, 0.4, 1e-5, LCM_ERR_ARG},
+                 {LCM_LR_NOOP, -1, 5, 0.4, 1e-5, LCM_ERR_ARG}};
     lcm_ctx *ctx = lcm_ctx_new();
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -178,10 +190,12 @@ static void configurations_are_read(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(result_does_not_depend_on_threads), cmocka_unit_test(first_step_is_signed),
-        cmocka_unit_test(gradient_scale_and_decay),          cmocka_unit_test(sum_of_squares),
-        cmocka_unit_test(schedules_are_continuous),          cmocka_unit_test(impossible_schedules),
-        cmocka_unit_test(configurations_are_read)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(result_does_not_depend_on_threads),
+                                       cmocka_unit_test(first_step_is_signed),
+                                       cmocka_unit_test(gradient_scale_and_decay),
+                                       cmocka_unit_test(sum_of_squares),
+                                       cmocka_unit_test(schedules_are_continuous),
+                                       cmocka_unit_test(impossible_schedules),
+                                       cmocka_unit_test(configurations_are_read)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
