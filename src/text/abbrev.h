@@ -20,15 +20,15 @@ typedef struct lcm_lang lcm_lang; /* static storage */
  * without any; NULL when `code` does not begin with two or three ASCII letters that end the string
  * or stand before '-' or '_'. */
 const lcm_lang *lcm_lang_find(const char *code);
-const char *lcm_lang_locale(const lcm_lang *l); /* for ICU: "el" for Greek, else "en" */
+const char *lcm_lang_locale(const lcm_lang *l);  /* for ICU: "el" for Greek, else "en" */
 bool lcm_lang_semicolon_asks(const lcm_lang *l); /* Greek: the question mark looks like a semicolon */
 
 /* `word` is the token before the full stop, inner stops included: "e.g". Case matters. */
 lcm_abbrev_kind lcm_lang_abbrev(const lcm_lang *l, const char *word, size_t len);
-bool lcm_lang_is_starter(const lcm_lang *l, const char *word, size_t len);      /* "The", "They" */
-bool lcm_lang_is_linker(const lcm_lang *l, const char *word, size_t len);       /* "Then", "But" */
-bool lcm_lang_is_speech_verb(const lcm_lang *l, const char *word, size_t len);  /* "said" */
+bool lcm_lang_is_starter(const lcm_lang *l, const char *word, size_t len);       /* "The", "They" */
+bool lcm_lang_is_linker(const lcm_lang *l, const char *word, size_t len);        /* "Then", "But" */
+bool lcm_lang_is_speech_verb(const lcm_lang *l, const char *word, size_t len);   /* "said" */
 bool lcm_lang_is_after_ordinal(const lcm_lang *l, const char *word, size_t len); /* "Mai" after "3." */
-bool lcm_lang_is_pronoun(const lcm_lang *l, const char *word, size_t len);      /* "I": no initial */
+bool lcm_lang_is_pronoun(const lcm_lang *l, const char *word, size_t len);       /* "I": no initial */
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <unicode/uchar.h>
 
@@ -25,6 +26,17 @@ static inline uint32_t lcm_char_prev(const char *s, size_t *pos) {
     while (((unsigned char)s[p] & 0xC0) == 0x80);
     *pos = at = p;
     return lcm_char_next(s, &at);
+}
+
+/* First `needle` of n >= 1 bytes in `len` bytes at `s`, or NULL. For needles of a few bytes; memmem is not
+ * used because AddressSanitizer checks its whole range on every call, which makes a scan quadratic. */
+static inline const char *lcm_find_bytes(const char *s, size_t len, const char *needle, size_t n) {
+    const char *end = s + len;
+    while ((size_t)(end - s) >= n && (s = memchr(s, needle[0], (size_t)(end - s) - n + 1)) != NULL) {
+        if (memcmp(s, needle, n) == 0) return s;
+        s++;
+    }
+    return NULL;
 }
 
 static inline bool lcm_char_is_space(uint32_t c) {

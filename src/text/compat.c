@@ -26,8 +26,8 @@ static lcm_status copy_if(lcm_ctx *ctx, lcm_buf *out, const char *text, size_t l
 
 /* The union of the reference's ranges; those it lists inside others are left out. */
 static bool is_not_emoji(uint32_t c) {
-    static const uint32_t ranges[][2] = {{0x24C2, 0x1F251},  {0x1F300, 0x1F64F}, {0x1F680, 0x1F8FF},
-                                         {0x1F900, 0x1F9FF}, {0x1FA00, 0x1FAFF}};
+    static const uint32_t ranges[][2] = {
+        {0x24C2, 0x1F251}, {0x1F300, 0x1F64F}, {0x1F680, 0x1F8FF}, {0x1F900, 0x1F9FF}, {0x1FA00, 0x1FAFF}};
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
         if (c >= ranges[i][0] && c <= ranges[i][1]) return false;
     }
@@ -100,10 +100,12 @@ static lcm_status unescape_one(lcm_ctx *ctx, lcm_buf *out, const char *s, size_t
     if (hit != NULL) return lcm_buf_append(ctx, out, to + (hit - from), 1);
     if (digits == 0) return lcm_buf_append(ctx, out, s + start, 2);
     if (read_digits(s, len, at, digits, 16, &c) < digits) {
-        LCM_FAIL(ctx, LCM_ERR_FORMAT, "byte %zu: escape \\%c needs %d hexadecimal digits", start, s[start + 1], digits);
+        LCM_FAIL(ctx, LCM_ERR_FORMAT, "byte %zu: escape \\%c needs %d hexadecimal digits", start,
+                 s[start + 1], digits);
     }
     if (c > 0x10FFFF || (c >= 0xD800 && c <= 0xDFFF)) {
-        LCM_FAIL(ctx, LCM_ERR_FORMAT, "byte %zu: escape names U+%X, which is no character", start, (unsigned)c);
+        LCM_FAIL(ctx, LCM_ERR_FORMAT, "byte %zu: escape names U+%X, which is no character", start,
+                 (unsigned)c);
     }
     return append_char(ctx, out, c);
 }

@@ -12,7 +12,7 @@ lcm_status lcm_resplit(lcm_ctx *ctx, lcm_spans *out, const char *text, lcm_span 
     size_t begin = piece.begin, chars = 0, sep_len = strlen(sep), at = piece.begin;
     LCM_ASSERT(sep_len > 0 && max_chars > 0);
     while (at < piece.end) {
-        const char *hit = memmem(text + at, piece.end - at, sep, sep_len);
+        const char *hit = lcm_find_bytes(text + at, piece.end - at, sep, sep_len);
         size_t end = hit != NULL ? (size_t)(hit - text) + sep_len : piece.end;
         size_t n = lcm_span_chars(text, (lcm_span){at, end});
         if (chars + n > max_chars && at > begin) {
@@ -90,8 +90,8 @@ static bool too_long(const char *text, lcm_span s, size_t max_chars) {
 }
 
 /* One pass of the reference over the pieces `in`: resplit, strip, drop the empty. */
-static lcm_status split_pass(lcm_ctx *ctx, lcm_spans *out, lcm_spans *raw, const char *text, const lcm_spans *in,
-                             const char *sep, size_t max_chars) {
+static lcm_status split_pass(lcm_ctx *ctx, lcm_spans *out, lcm_spans *raw, const char *text,
+                             const lcm_spans *in, const char *sep, size_t max_chars) {
     out->len = 0;
     for (size_t i = 0; i < in->len; i++) {
         raw->len = 0;

@@ -15,16 +15,16 @@ enum {
 
 /* End marks before the gap. */
 typedef struct tail {
-    uint32_t mark;  /* the last end mark, 0 = none */
-    bool one_stop;  /* exactly one '.', nothing behind it */
-    bool closed;    /* quotes or brackets behind the marks */
+    uint32_t mark;   /* the last end mark, 0 = none */
+    bool one_stop;   /* exactly one '.', nothing behind it */
+    bool closed;     /* quotes or brackets behind the marks */
     size_t word_end; /* where the marks begin */
 } tail;
 
 /* First letter or digit behind the gap. */
 typedef struct head {
-    int cls;     /* USentenceBreak, U_SB_OTHER when there is none nearby */
-    size_t at;   /* its offset; `right` when nothing was skipped */
+    int cls;   /* USentenceBreak, U_SB_OTHER when there is none nearby */
+    size_t at; /* its offset; `right` when nothing was skipped */
     lcm_span word;
 } head;
 
@@ -142,7 +142,8 @@ static bool is_list_number(const lcm_gap *g, lcm_span w, const head *h) {
                lcm_lang_is_after_ordinal(g->lang, g->text + h->word.begin, h->word.end - h->word.begin);
     }
     if (w.begin != g->sentence || w.begin != g->line) return false;
-    return all_of(g, w, "IVX") || (w.end - w.begin == 1 && is_letter_class(lcm_char_class((unsigned char)g->text[w.begin])));
+    return all_of(g, w, "IVX") ||
+           (w.end - w.begin == 1 && is_letter_class(lcm_char_class((unsigned char)g->text[w.begin])));
 }
 
 /* "U.S", "J.R.R", "n.Chr"-like: letters in groups of one or two, with stops between. */
@@ -175,14 +176,20 @@ static bool stop_is_inner(const lcm_gap *g, const tail *t, const head *h) {
     if (kind == LCM_ABBREV_NONE) kind = lcm_lang_abbrev(g->lang, g->text + last.begin, last.end - last.begin);
     if (kind == LCM_ABBREV_NONE && is_dotted(g, w)) kind = LCM_ABBREV_MAYBE;
     switch (kind) {
-    case LCM_ABBREV_JOIN: return true;
-    case LCM_ABBREV_END: return false;
-    case LCM_ABBREV_NUMBER: return h->cls == U_SB_NUMERIC;
-    case LCM_ABBREV_MAYBE: return capital && !next_is_starter(g, h);
-    default: break;
+    case LCM_ABBREV_JOIN:
+        return true;
+    case LCM_ABBREV_END:
+        return false;
+    case LCM_ABBREV_NUMBER:
+        return h->cls == U_SB_NUMERIC;
+    case LCM_ABBREV_MAYBE:
+        return capital && !next_is_starter(g, h);
+    default:
+        break;
     }
     if (!capital || !one_capital(g, last)) return false;
-    if (lcm_lang_is_pronoun(g->lang, g->text + last.begin, last.end - last.begin)) return next_is_initial(g, h);
+    if (lcm_lang_is_pronoun(g->lang, g->text + last.begin, last.end - last.begin))
+        return next_is_initial(g, h);
     return !next_is_starter(g, h);
 }
 
@@ -219,9 +226,10 @@ static bool is_attribution(const lcm_gap *g, size_t at) {
 
 static bool inside_url(const lcm_gap *g) {
     size_t begin = g->left;
-    while (begin > g->sentence && g->left - begin < URL_MAX && (unsigned char)g->text[begin - 1] > ' ') begin--;
-    return memmem(g->text + begin, g->left - begin, "://", 3) != NULL ||
-           memmem(g->text + begin, g->left - begin, "www.", 4) != NULL;
+    while (begin > g->sentence && g->left - begin < URL_MAX && (unsigned char)g->text[begin - 1] > ' ')
+        begin--;
+    return lcm_find_bytes(g->text + begin, g->left - begin, "://", 3) != NULL ||
+           lcm_find_bytes(g->text + begin, g->left - begin, "www.", 4) != NULL;
 }
 
 /* "- item", "• item", "12. item", "3) item" */
@@ -271,7 +279,8 @@ static bool ends_sentence(const lcm_gap *g, const tail *t) {
     head h = look_ahead(g, g->right);
     size_t at = g->right;
     if (h.cls == U_SB_LOWER) return false;
-    if (g->left == g->right && ((h.cls != U_SB_UPPER && h.cls != U_SB_OLETTER) || inside_url(g))) return false;
+    if (g->left == g->right && ((h.cls != U_SB_UPPER && h.cls != U_SB_OLETTER) || inside_url(g)))
+        return false;
     /* Japanese: the particle of quotation */
     if (t->closed && lcm_char_next(g->text, &at) == 0x3068) return false;
     if (t->one_stop && stop_is_inner(g, t, &h)) return false;

@@ -51,7 +51,7 @@ typedef struct pass {
     lcm_spans spans; /* trimmed */
     size_t max_chars;
     size_t quotes, quotes_end; /* number of '"' between gap.line and quotes_end */
-    bool open; /* anything visible seen yet */
+    bool open;                 /* anything visible seen yet */
 } pass;
 
 static lcm_status end_sentence(pass *p) {
@@ -65,7 +65,8 @@ static lcm_status end_sentence(pass *p) {
 static bool is_opening_quote(pass *p, size_t at) {
     lcm_gap *g = &p->gap;
     size_t before = at;
-    if (at == g->line || g->text[at] != '"' || lcm_char_is_space(lcm_char_prev(g->text, &before))) return false;
+    if (at == g->line || g->text[at] != '"' || lcm_char_is_space(lcm_char_prev(g->text, &before)))
+        return false;
     if (p->quotes_end < g->line) {
         p->quotes = 0;
         p->quotes_end = g->line;
@@ -78,7 +79,8 @@ static bool is_opening_quote(pass *p, size_t at) {
 static lcm_status cross_gap(pass *p, size_t right, size_t limit) {
     lcm_gap *g = &p->gap;
     size_t next;
-    if (g->left == right && right > g->sentence + 1 && is_opening_quote(p, right - 1)) g->left = right = right - 1;
+    if (g->left == right && right > g->sentence + 1 && is_opening_quote(p, right - 1))
+        g->left = right = right - 1;
     g->right = right;
     g->limit = limit;
     next = lcm_rule_break(g);
@@ -133,7 +135,7 @@ static lcm_status inner_gaps(pass *p, size_t begin, size_t end) {
 static lcm_status ellipsis_gaps(pass *p, size_t begin, size_t end) {
     const char *s = p->gap.text, *hit;
     size_t at = begin;
-    while (at < end && (hit = memmem(s + at, end - at, "\xE2\x80\xA6", 3)) != NULL) {
+    while (at < end && (hit = lcm_find_bytes(s + at, end - at, "\xE2\x80\xA6", 3)) != NULL) {
         size_t left, right;
         at = (size_t)(hit - s) + 3;
         for (left = at; left < end; left = at) { /* a run of marks and quotes is one end */
@@ -158,7 +160,7 @@ static lcm_status take_piece(pass *p, size_t begin, size_t end) {
         p->gap.sentence = p->gap.line = s.begin;
         p->open = true;
     }
-    if (memmem(p->gap.text + s.begin, s.end - s.begin, "\xE2\x80\xA6", 3) != NULL) {
+    if (lcm_find_bytes(p->gap.text + s.begin, s.end - s.begin, "\xE2\x80\xA6", 3) != NULL) {
         LCM_TRY(ellipsis_gaps(p, s.begin, s.end));
     } else {
         LCM_TRY(inner_gaps(p, s.begin, s.end));
@@ -196,15 +198,18 @@ static lcm_status walk_icu(pass *p) {
 lcm_segment_opts lcm_segment_opts_default(void) { return (lcm_segment_opts){.lang = NULL, .max_chars = 256}; }
 
 /* Trimmed spans of the sentences. */
-static lcm_status segment(lcm_ctx *ctx, lcm_spans *out, const char *text, size_t len, const lcm_segment_opts *opts) {
+static lcm_status segment(lcm_ctx *ctx, lcm_spans *out, const char *text, size_t len,
+                          const lcm_segment_opts *opts) {
     lcm_segment_opts o = opts != NULL ? *opts : lcm_segment_opts_default();
     pass p = {.ctx = ctx, .gap = {.text = text, .len = len}};
     size_t good = lcm_utf8_valid_prefix(text, len);
     lcm_status st;
-    if (o.max_chars < 0) LCM_FAIL(ctx, LCM_ERR_ARG, "max_chars is %lld, must not be negative", (long long)o.max_chars);
+    if (o.max_chars < 0)
+        LCM_FAIL(ctx, LCM_ERR_ARG, "max_chars is %lld, must not be negative", (long long)o.max_chars);
     p.max_chars = (uint64_t)o.max_chars < SIZE_MAX ? (size_t)o.max_chars : SIZE_MAX;
     p.gap.lang = lcm_lang_find(o.lang != NULL ? o.lang : "en");
-    if (p.gap.lang == NULL) LCM_FAIL(ctx, LCM_ERR_ARG, "'%.40s' is not a language code such as en or eng_Latn", o.lang);
+    if (p.gap.lang == NULL)
+        LCM_FAIL(ctx, LCM_ERR_ARG, "'%.40s' is not a language code such as en or eng_Latn", o.lang);
     if (len > INT32_MAX) LCM_FAIL(ctx, LCM_ERR_LIMIT, "text has %zu bytes, limit is %d", len, INT32_MAX);
     if (good < len) LCM_FAIL(ctx, LCM_ERR_UTF8, "text is not UTF-8 at byte %zu", good);
     st = len > 0 ? walk_icu(&p) : LCM_OK;
@@ -217,7 +222,8 @@ static lcm_status segment(lcm_ctx *ctx, lcm_spans *out, const char *text, size_t
     return LCM_OK;
 }
 
-lcm_status lcm_segment(lcm_ctx *ctx, lcm_spans *out, const char *text, size_t len, const lcm_segment_opts *opts) {
+lcm_status lcm_segment(lcm_ctx *ctx, lcm_spans *out, const char *text, size_t len,
+                       const lcm_segment_opts *opts) {
     lcm_spans s = {0};
     LCM_TRY(segment(ctx, &s, text, len, opts));
     if (s.len == 0 && len > 0) LCM_TRY(lcm_spans_push(ctx, &s, 0, len));

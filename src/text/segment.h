@@ -26,7 +26,8 @@
  * one before ended, the last ends at `len`. White space after a sentence belongs to it, white space
  * before the first one to the first. The cap counts code points of the trimmed span. A text of white
  * space alone is one span; an empty text none. */
-lcm_status lcm_segment(lcm_ctx *ctx, lcm_spans *out, const char *text, size_t len, const lcm_segment_opts *opts);
+lcm_status lcm_segment(lcm_ctx *ctx, lcm_spans *out, const char *text, size_t len,
+                       const lcm_segment_opts *opts);
 
 /* `s` without Unicode white space at its ends; empty at s.end when nothing else is there.
  * The text of `s` must be valid UTF-8. */
