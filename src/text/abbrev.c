@@ -10,14 +10,17 @@ struct lcm_lang {
     const char *code, *code3, *locale;
     const char *join, *number, *end, *maybe;
     const char *starter;
-    const char *linker, *speech, *after_ordinal, *pronoun;
+    const char *linker, *speech, *after_number, *before_ordinal, *pronoun;
 };
 
 /* clang-format off */
+/* Foreign names keep their titles; asked last, so that a language can say otherwise. */
+static const char any_join[] = " Mr Mrs Ms Dr Prof St vs v ";
+
 static const char en_join[] =
-    " Dr Drs Mr Mrs Ms Messrs Mx Mme Mlle Prof Profs Rev Revd Fr Hon Pres Gov Sen Rep Amb Supt Insp Det Capt"
-    " Cpt Cmdr Cdr Col Gen Lt Sgt Maj Cpl Pvt Adm Brig Pfc Ens Mt Mts Ft DR MR MRS MS PROF e.g i.e eg ie cf"
-    " viz vs v.s Vs ed eds trans esp incl approx resp ca Assn ";
+    " Dr Drs Mr Mrs Ms Messrs Mx Mme Mlle Prof Profs Rev Revd Fr Hon Pres Gov Sen Rep Amb Supt Insp Det"
+    " Capt Cpt Cmdr Cdr Col Gen Lt Sgt Maj Cpl Pvt Adm Brig Pfc Ens Mt Mts Ft DR MR MRS MS PROF e.g i.e"
+    " eg ie cf viz vs v.s Vs ed eds trans esp incl approx resp ca Assn Sens Reps Govs v ";
 static const char en_number[] =
     " No no Nos nos Nr nr p pp P Fig fig Figs figs Vol vol Vols vols Ch ch Chap chap Sec sec Sect sect Art"
     " art Eq eq Eqs eqs Ex ex Par par Para para Pt pt Bk bk Op op Tab tab Ref ref refs Lev Matt Rom Cor Jan"
@@ -39,7 +42,10 @@ static const char en_linker[] =
     " Instead Soon Next Just At In On What Why How Who Where Meanwhile However ";
 static const char en_speech[] =
     " said says asked asks cried cries replied replies shouted shouts yelled answered exclaimed whispered"
-    " screamed screams yells answers exclaims whispers begged sobbed squeaked roared growled ";
+    " screamed screams yells answers exclaims whispers begged sobbed squeaked roared growled added"
+    " explained ";
+
+static const char en_zone[] = " Eastern Central Mountain Pacific ET CT MT PT EST EDT CST CDT MST MDT PST PDT GMT BST UTC ";
 
 static const char de_join[] =
     " Dr Prof Hr Hrn Fr Frl Dipl Ing Mag St Sr z.B z.b d.h d.i u.a i.d.R s.o s.u vgl Vgl bzw ca sog evtl ggf"
@@ -53,11 +59,15 @@ static const char de_starter[] =
     " So Als Wenn Weil Nach Vor In Im Am Auf An Aus Bei Mit Von Zu Für Nun Jetzt Hier Dort Heute Gestern"
     " Später Plötzlich Danach Schließlich Dieser Diese Dieses Jeder Jede Alle Viele Seine Sein Ihre Mein"
     " Meine Wer Was Wo Wie Warum ";
-static const char de_ordinal[] =
-    " Januar Jänner Februar Feber März April Mai Juni Juli August September Oktober November Dezember Jan"
-    " Feb Mär Apr Jun Jul Aug Sep Sept Okt Nov Dez Jahrhundert Jahrhunderts Jahrhunderte Jh Jahrtausend"
-    " Klasse Stock Platz Mal Weltkrieg Weltkriegs Weltkrieges Kapitel Geburtstag Advent Tag Auflage Liga"
-    " Lebensjahr Runde Teil Reihe ";
+static const char de_after[] =
+    " Januar Jänner Februar Feber März April Mai Juni Juli August September Oktober November Dezember"
+    " Jan Feb Mär Apr Jun Jul Aug Sep Sept Okt Nov Dez Jahrhundert Jahrhunderts Jahrhunderte Jh"
+    " Jahrtausend Klasse Stock Platz Mal Weltkrieg Weltkriegs Weltkrieges Kapitel Geburtstag Advent Tag"
+    " Auflage Liga Lebensjahr Runde Teil Reihe Minute Jahrestag Spieltag ";
+
+static const char de_article[] =
+    " der die das den dem des am im zum zur vom beim ein eine einen einem einer eines ihr ihre ihren ihrem ihrer"
+    " sein seine seinen seinem seiner mein meine meinen meinem meiner jeder jede jeden jedem und bis ";
 
 static const char fr_join[] =
     " M MM Mme Mmes Mlle Mlles Mgr Dr Drs Pr Prof Me St Ste Cdt Col Gal Lt Cap p.ex c.-à-d c.à.d cf Cf env"
@@ -71,18 +81,19 @@ static const char fr_starter[] =
     " Notre Votre Qui Que Quoi Comment Pourquoi Où Enfin Ensuite Soudain Après Avant Tout Tous ";
 
 static const char es_join[] =
-    " Sr Sra Sres Sras Srta Dr Dra Dres Prof Profa D Dña Da Ud Uds Vd Vds Lic Ing Arq Gral Cnel Cap Tte Sto"
-    " Sta Fr Mons p.ej p.e ej aprox cf vs Av Avda admón tel Tel prov ";
+    " Sr Sra Sres Sras Srta Dr Dra Dres Prof Profa D Dña Da Ud Uds Vd Vds Lic Ing Arq Gral Cnel Cap Tte"
+    " Sto Sta Fr Mons p.ej p.e ej aprox cf vs Av Avda admón tel Tel prov sr sra sres dr dra prof ";
 static const char es_number[] = " p pp pág págs Pág núm Núm núms n No art Art cap vol Vol fig Fig ";
-static const char es_maybe[] = " etc a.C d.C EE.UU EE S.A S.L Cía Cia Inc ";
+static const char es_maybe[] = " etc a.C d.C EE.UU EE S.A S.L Cía Cia Inc UU ";
 static const char es_starter[] =
     " El La Los Las Un Una Unos Unas Él Ella Ellos Ellas Yo Tú Nosotros Usted Esto Este Esta Estos Estas Ese"
     " Esa Eso Pero Y O Entonces Cuando Si En Con Por Para De Desde Hasta Su Sus Mi Mis Tu Tus Qué Quién Cómo"
     " Dónde Luego Después Antes Ahora Hoy Ayer Así Todo Todos No Sí ";
 
 static const char it_join[] =
-    " Sig Sigg Sig.ra Sig.na Sig.ri Dott Dott.ssa Dr Prof Prof.ssa Ing Avv Arch Geom Rag On Sen Gen Col Cap"
-    " Ten Mons Fra S SS Egr Gent.mo Spett es Es p.es ecc.ecc cfr Cfr ca tel Tel ";
+    " Sig Sigg Sig.ra Sig.na Sig.ri Dott Dott.ssa Dr Prof Prof.ssa Ing Avv Arch Geom Rag On Sen Gen Col"
+    " Cap Ten Mons Fra S SS Egr Gent.mo Spett es Es p.es ecc.ecc cfr Cfr ca tel Tel prof dott sig dr avv"
+    " ing ";
 static const char it_number[] =
     " p pp pag pagg n nn N art artt Art cap vol Vol fig Fig sec gen feb mar apr mag giu lug ago set ott nov"
     " dic ";
@@ -93,8 +104,8 @@ static const char it_starter[] =
     " Che Chi Come Dove Perché Dopo Prima Ora Oggi Ieri Così Tutti Tutto Non Sì ";
 
 static const char pt_join[] =
-    " Sr Sra Srs Sras Srta Dr Dra Drs Prof Profa Profª D Dom Exmo Exma Ilmo Eng Arq Gen Cel Cap Ten Pe Fr"
-    " Sto Sta p.ex ex Ex cf vs aprox Av R tel Tel ";
+    " Sr Sra Srs Sras Srta Dr Dra Drs Prof Profa Profª D Dom Exmo Exma Ilmo Eng Arq Gen Cel Cap Ten Pe"
+    " Fr Sto Sta p.ex ex Ex cf vs aprox Av R tel Tel sr sra srs sras dr dra prof Rev ";
 static const char pt_number[] =
     " p pp pág págs n no nº art Art cap vol Vol fig Fig jan fev mar abr mai jun jul ago set out nov dez ";
 static const char pt_maybe[] = " etc a.C d.C S.A Ltda Cia Inc ";
@@ -116,6 +127,7 @@ static const lcm_lang langs[] = {
      .starter = en_starter,
      .linker = en_linker,
      .speech = en_speech,
+     .after_number = en_zone,
      .pronoun = " I "},
     {.code = "de",
      .code3 = "deu",
@@ -124,7 +136,8 @@ static const lcm_lang langs[] = {
      .number = de_number,
      .maybe = de_maybe,
      .starter = de_starter,
-     .after_ordinal = de_ordinal},
+     .after_number = de_after,
+     .before_ordinal = de_article},
     {.code = "fr",
      .code3 = "fra",
      .locale = "en",
@@ -194,13 +207,17 @@ lcm_abbrev_kind lcm_lang_abbrev(const lcm_lang *l, const char *word, size_t len)
     if (listed(l->join, word, len)) return LCM_ABBREV_JOIN;
     if (listed(l->end, word, len)) return LCM_ABBREV_END;
     if (listed(l->maybe, word, len)) return LCM_ABBREV_MAYBE;
-    return listed(l->number, word, len) ? LCM_ABBREV_NUMBER : LCM_ABBREV_NONE;
+    if (listed(l->number, word, len)) return LCM_ABBREV_NUMBER;
+    return listed(any_join, word, len) ? LCM_ABBREV_JOIN : LCM_ABBREV_NONE;
 }
 
 bool lcm_lang_is_starter(const lcm_lang *l, const char *w, size_t n) { return listed(l->starter, w, n); }
 bool lcm_lang_is_linker(const lcm_lang *l, const char *w, size_t n) { return listed(l->linker, w, n); }
 bool lcm_lang_is_speech_verb(const lcm_lang *l, const char *w, size_t n) { return listed(l->speech, w, n); }
-bool lcm_lang_is_after_ordinal(const lcm_lang *l, const char *w, size_t n) {
-    return listed(l->after_ordinal, w, n);
+bool lcm_lang_is_after_number(const lcm_lang *l, const char *w, size_t n) {
+    return listed(l->after_number, w, n);
+}
+bool lcm_lang_is_before_ordinal(const lcm_lang *l, const char *w, size_t n) {
+    return listed(l->before_ordinal, w, n);
 }
 bool lcm_lang_is_pronoun(const lcm_lang *l, const char *w, size_t n) { return listed(l->pronoun, w, n); }

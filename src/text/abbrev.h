@@ -25,10 +25,12 @@ bool lcm_lang_semicolon_asks(const lcm_lang *l); /* Greek: the question mark loo
 
 /* `word` is the token before the full stop, inner stops included: "e.g". Case matters. */
 lcm_abbrev_kind lcm_lang_abbrev(const lcm_lang *l, const char *word, size_t len);
-bool lcm_lang_is_starter(const lcm_lang *l, const char *word, size_t len);       /* "The", "They" */
-bool lcm_lang_is_linker(const lcm_lang *l, const char *word, size_t len);        /* "Then", "But" */
-bool lcm_lang_is_speech_verb(const lcm_lang *l, const char *word, size_t len);   /* "said" */
-bool lcm_lang_is_after_ordinal(const lcm_lang *l, const char *word, size_t len); /* "Mai" after "3." */
-bool lcm_lang_is_pronoun(const lcm_lang *l, const char *word, size_t len);       /* "I": no initial */
+bool lcm_lang_is_starter(const lcm_lang *l, const char *word, size_t len);     /* "The", "They" */
+bool lcm_lang_is_linker(const lcm_lang *l, const char *word, size_t len);      /* "Then", "But" */
+bool lcm_lang_is_speech_verb(const lcm_lang *l, const char *word, size_t len); /* "said" */
+/* Words that make the stop before them part of a number or an hour: "3. Mai", "5 p.m. Eastern". */
+bool lcm_lang_is_after_number(const lcm_lang *l, const char *word, size_t len);
+bool lcm_lang_is_before_ordinal(const lcm_lang *l, const char *word, size_t len); /* "in der" 89. Minute */
+bool lcm_lang_is_pronoun(const lcm_lang *l, const char *word, size_t len);        /* "I": no initial */
 
 #endif

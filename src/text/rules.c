@@ -53,6 +53,7 @@ size_t lcm_rule_count_lines(const char *text, size_t begin, size_t end) {
 static tail look_back(const lcm_gap *g) {
     tail t = {0};
     size_t at = g->left, marks = 0;
+    bool spaced = false;
     t.word_end = g->left;
     while (at > g->sentence) {
         uint32_t c = lcm_char_prev(g->text, &at);
@@ -63,6 +64,8 @@ static tail look_back(const lcm_gap *g) {
             marks++;
         } else if (cls == U_SB_CLOSE && t.mark == 0) {
             t.closed = true;
+        } else if (cls == U_SB_SP && t.closed && !spaced && t.mark == 0) {
+            spaced = true; /* "! »" */
         } else if (cls != U_SB_EXTEND && cls != U_SB_FORMAT) {
             break;
         }
@@ -133,17 +136,27 @@ static bool all_of(const lcm_gap *g, lcm_span s, const char *set) {
     return s.begin < s.end;
 }
 
-/* "1. First", "Steps: 1. Mix", at the start of a line also "IV. The …" and "a. First"; "3. Mai". */
+static bool next_is_after_number(const lcm_gap *g, const head *h) {
+    return lcm_lang_is_after_number(g->lang, g->text + h->word.begin, h->word.end - h->word.begin);
+}
+
+/* "1. First", "Steps: 1. Mix", "3. Mai", "in der 89. Minute". */
 static bool is_list_number(const lcm_gap *g, lcm_span w, const head *h) {
     size_t at = w.begin;
-    if (all_of(g, w, "0123456789") && w.end - w.begin <= 3) {
-        while (at > g->sentence && g->text[at - 1] == ' ') at--;
-        return w.begin == g->sentence || (at > g->sentence && g->text[at - 1] == ':') ||
-               lcm_lang_is_after_ordinal(g->lang, g->text + h->word.begin, h->word.end - h->word.begin);
-    }
+    lcm_span before;
+    if (w.end - w.begin > 3 || !all_of(g, w, "0123456789")) return false;
+    while (at > g->sentence && g->text[at - 1] == ' ') at--;
+    if (at == g->sentence || g->text[at - 1] == ':' || next_is_after_number(g, h)) return true;
+    before = token_before(g, at);
+    return !next_is_starter(g, h) &&
+           lcm_lang_is_before_ordinal(g->lang, g->text + before.begin, before.end - before.begin);
+}
+
+/* "IV. The ..." and "a. First" at the start of a line. */
+static bool is_list_letter(const lcm_gap *g, lcm_span w) {
     if (w.begin != g->sentence || w.begin != g->line) return false;
-    return all_of(g, w, "IVX") ||
-           (w.end - w.begin == 1 && is_letter_class(lcm_char_class((unsigned char)g->text[w.begin])));
+    if (all_of(g, w, "IVX")) return true;
+    return w.end - w.begin == 1 && is_letter_class(lcm_char_class((unsigned char)g->text[w.begin]));
 }
 
 /* "U.S", "J.R.R", "n.Chr"-like: letters in groups of one or two, with stops between. */
@@ -170,23 +183,15 @@ static bool stop_is_inner(const lcm_gap *g, const tail *t, const head *h) {
     const char *dash = w.begin < w.end ? memrchr(g->text + w.begin, '-', w.end - w.begin) : NULL;
     bool capital = h->cls == U_SB_UPPER && h->at == g->right;
     if (w.begin == w.end) return false;
-    if (is_list_number(g, w, h)) return true;
+    if (is_list_number(g, w, h) || is_list_letter(g, w)) return true;
     if (dash != NULL) last.begin = (size_t)(dash - g->text) + 1;
     kind = lcm_lang_abbrev(g->lang, g->text + w.begin, w.end - w.begin);
     if (kind == LCM_ABBREV_NONE) kind = lcm_lang_abbrev(g->lang, g->text + last.begin, last.end - last.begin);
     if (kind == LCM_ABBREV_NONE && is_dotted(g, w)) kind = LCM_ABBREV_MAYBE;
-    switch (kind) {
-    case LCM_ABBREV_JOIN:
-        return true;
-    case LCM_ABBREV_END:
-        return false;
-    case LCM_ABBREV_NUMBER:
-        return h->cls == U_SB_NUMERIC;
-    case LCM_ABBREV_MAYBE:
-        return capital && !next_is_starter(g, h);
-    default:
-        break;
-    }
+    if (kind == LCM_ABBREV_JOIN) return true;
+    if (kind == LCM_ABBREV_END) return next_is_after_number(g, h);
+    if (kind == LCM_ABBREV_NUMBER && h->cls == U_SB_NUMERIC) return true;
+    if (kind == LCM_ABBREV_MAYBE) return capital && !next_is_starter(g, h);
     if (!capital || !one_capital(g, last)) return false;
     if (lcm_lang_is_pronoun(g->lang, g->text + last.begin, last.end - last.begin))
         return next_is_initial(g, h);
@@ -264,14 +269,14 @@ static bool is_short_line(const lcm_gap *g) {
     return n >= need;
 }
 
-/* End of a closing quote or bracket that stands alone at `at`, spaces behind it included; else `at`. */
+/* Behind a closing quote or bracket that stands alone at `at`, and the spaces after it; else `at`. At
+ * most g->limit, where nothing follows. */
 static size_t skip_stray_closer(const lcm_gap *g, size_t at) {
     size_t end = at;
     int8_t type = u_charType((UChar32)lcm_char_next(g->text, &end));
     if (type != U_END_PUNCTUATION && type != U_FINAL_PUNCTUATION) return at;
-    if (end >= g->limit || !lcm_char_is_space((unsigned char)g->text[end])) return at;
-    while (end < g->limit && lcm_char_is_space((unsigned char)g->text[end])) end++;
-    return end < g->limit ? end : at;
+    if (end < g->limit && !lcm_char_is_space((unsigned char)g->text[end])) return at;
+    return lcm_span_trim(g->text, (lcm_span){end, g->limit}).begin;
 }
 
 /* The part of the decision that only looks at marks and letters. */
@@ -298,6 +303,7 @@ size_t lcm_rule_break(const lcm_gap *g) {
     if (lines == 1 && (is_list_item(g) || g->text[g->line] == '#')) return g->right;
     if (t.mark == 0) return lines == 1 && is_short_line(g) ? g->right : 0;
     if (lines == 0 && g->left < g->right) moved.right = skip_stray_closer(g, g->right);
+    if (moved.right == g->limit) return 0;
     if (moved.right != g->right) {
         t.closed = true;
         t.one_stop = false;
