@@ -65,7 +65,7 @@ static lcm_status same_kind(lcm_ctx *ctx, lcm_store_manifest *m, const lcm_shard
         if (strlen(v->space) >= sizeof m->space)
             LCM_FAIL(ctx, LCM_ERR_FORMAT, "%s: name of the space: %zu bytes, at most %zu", what, strlen(v->space),
                      sizeof m->space - 1);
-        strcpy(m->space, v->space);
+        memcpy(m->space, v->space, strlen(v->space) + 1);
     }
     if (v->dim != m->dim || strcmp(dtype, m->dtype) != 0)
         LCM_FAIL(ctx, LCM_ERR_SHAPE, "%s: %s of width %" PRId64 ", the store has %s of width %" PRId64, what, dtype, v->dim,

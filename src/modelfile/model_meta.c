@@ -60,7 +60,7 @@ static lcm_status check_format(lcm_ctx *ctx, const lcm_st *st) {
     n = strlen(s);
     if (n == 0 || strspn(s, "0123456789") != n || s[0] == '0')
         LCM_FAIL(ctx, LCM_ERR_FORMAT, "lcm.format: '%.20s' is not a version number", s);
-    if (n > 9 || atoi(s) > LCM_MODEL_FORMAT)
+    if (n > 9 || strtol(s, NULL, 10) > LCM_MODEL_FORMAT)
         LCM_FAIL(ctx, LCM_ERR_VERSION, "model format %.20s, this build reads up to %d", s, LCM_MODEL_FORMAT);
     return LCM_OK;
 }

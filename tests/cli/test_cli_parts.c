@@ -175,11 +175,77 @@ static void exit_codes(void **state) {
     lcm_ctx_free(c.ctx);
 }
 
+/* Standard error during a test goes to a file; returns what was written. */
+static FILE *captured;
+static int saved_fd;
+
+static void capture(void) {
+    captured = tmpfile();
+    assert_non_null(captured);
+    fflush(stderr);
+    saved_fd = dup(STDERR_FILENO);
+    assert_true(dup2(fileno(captured), STDERR_FILENO) >= 0);
+}
+
+static const char *release(void) {
+    static char text[1024];
+    size_t n;
+    fflush(stderr);
+    dup2(saved_fd, STDERR_FILENO);
+    close(saved_fd);
+    rewind(captured);
+    n = fread(text, 1, sizeof text - 1, captured);
+    text[n] = '\0';
+    fclose(captured);
+    return text;
+}
+
+static void progress_line(void **state) {
+    cli c = {.command = &command};
+    cli_progress p;
+    const char *text;
+    (void)state;
+
+    capture();
+    cli_progress_begin(&c, &p, "encode", "sentences", 400);
+    cli_progress_at(&p, 1, NULL); /* too early */
+    p.t0 -= 2000; /* as if so many seconds had passed: a busy machine adds one without changing a digit */
+    p.t_last -= 20;
+    cli_progress_at(&p, 100, "loss 1.25");
+    cli_progress_at(&p, 101, NULL); /* too early again */
+    cli_progress_end(&p);
+    assert_string_equal(release(), "encode: 100/400 sentences (25%), 0.05/s, 1h40m left, loss 1.25\n");
+
+    /* On a terminal the line is rewritten, and taken away before a message and at the end. */
+    capture();
+    cli_progress_begin(&c, &p, "encode", "sentences", 0);
+    p.tty = true;
+    p.t0 -= 2000;
+    p.t_last -= 20;
+    cli_progress_at(&p, 1000, NULL);
+    cli_note(&c, "a\033b");
+    p.t_last -= 20;
+    cli_progress_at(&p, 2000, NULL);
+    cli_progress_end(&p);
+    text = release();
+    assert_string_equal(text, "\rencode: 1000 sentences, 0.50/s\033[K\r\033[Klcm try: a\\x1bb\n"
+                              "\rencode: 2000 sentences, 1.00/s\033[K\r\033[K");
+
+    capture();
+    c.quiet = true;
+    cli_progress_begin(&c, &p, "encode", "sentences", 400);
+    p.t_last -= 20;
+    cli_progress_at(&p, 100, NULL);
+    cli_progress_end(&p);
+    assert_string_equal(release(), "");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(suggestions),
         cmocka_unit_test(cgroup_limits),
         cmocka_unit_test(option_values),
+        cmocka_unit_test(progress_line),
         cmocka_unit_test(exit_codes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
