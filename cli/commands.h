@@ -5,5 +5,6 @@
 #include "cli.h"
 
 extern const cli_command cmd_info;
+extern const cli_command cmd_train;
 
 #endif

@@ -1,0 +1,33 @@
+/* Packing token sequences. */
+#include "sonar/batch.h"
+
+#include <string.h>
+
+lcm_status lcm_sonar_packer_begin(lcm_sonar_packer *p, lcm_tape *t, int64_t n, int64_t T) {
+    size_t bytes = (size_t)T * sizeof(int32_t);
+    memset(p, 0, sizeof *p);
+    p->ids = lcm_tape_alloc(t, bytes);
+    p->pos = lcm_tape_alloc(t, bytes);
+    p->seg = lcm_tape_alloc(t, bytes);
+    p->limit = lcm_tape_alloc(t, bytes);
+    p->off = lcm_tape_alloc(t, (size_t)(n + 1) * sizeof(int32_t));
+    LCM_TRY(lcm_tape_status(t));
+    p->off[0] = 0;
+    p->b = (lcm_sonar_batch){0, 0, p->ids, p->off, p->pos, p->seg, p->limit};
+    return LCM_OK;
+}
+
+void lcm_sonar_packer_push(lcm_sonar_packer *p, const int32_t *head, int64_t n_head, lcm_pieces s, const int32_t *tail,
+                           int64_t n_tail) {
+    int64_t at = p->b.T, len = n_head + s.n + n_tail;
+    memcpy(p->ids + at, head, (size_t)n_head * sizeof *head);
+    memcpy(p->ids + at + n_head, s.ids, (size_t)s.n * sizeof *s.ids);
+    memcpy(p->ids + at + n_head + s.n, tail, (size_t)n_tail * sizeof *tail);
+    for (int64_t i = 0; i < len; i++) {
+        p->pos[at + i] = (int32_t)i;
+        p->seg[at + i] = (int32_t)p->b.n;
+        p->limit[at + i] = (int32_t)(i + 1);
+    }
+    p->b.T += len;
+    p->off[++p->b.n] = (int32_t)p->b.T;
+}

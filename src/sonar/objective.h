@@ -1,0 +1,45 @@
+/* Training objective of the autoencoder: reconstruct a sentence from its concept.
+ *
+ * Three kinds of noise make the space tolerant, each on a random part of the sentences:
+ *   tokens   the encoder reads the sentence with spans replaced by <unk> and must still lead to the
+ *            clean text: the denoising objective of SONAR (arXiv 2308.11466 §3; spans as in mBART)
+ *   latent   the decoder reads sqrt(1-a) z + sqrt(a) eps, a ~ U(0, max), with z the concept
+ *            normalised by the batch's mean and deviation: eq. 27 of arXiv 2412.08821, whose noise-
+ *            robust decoder is that paper's largest gain (Table 7)
+ *   dropout  elements of the concept set to zero, the rest scaled up (CALM, arXiv 2510.27688)
+ * All draws are a function of (seed, step, sentence), so a resumed run repeats them. */
+#ifndef LCM_SONAR_OBJECTIVE_H
+#define LCM_SONAR_OBJECTIVE_H
+
+#include "sonar/batch.h"
+
+typedef struct lcm_sonar_objective {
+    double token_noise_prob;   /* sentences whose tokens are masked */
+    double token_noise_ratio;  /* of their tokens */
+    double token_noise_span;   /* mean span length (Poisson) */
+    double latent_noise_prob;  /* sentences whose concept is noised */
+    double latent_noise_max;   /* largest a */
+    double latent_dropout;     /* part of a concept's elements */
+    double label_smoothing;
+    bool freeze_encoder;       /* train the decoder alone */
+} lcm_sonar_objective;
+
+extern const lcm_field lcm_sonar_objective_fields[];
+lcm_sonar_objective lcm_sonar_objective_default(void);
+
+typedef struct lcm_sonar_loss {
+    lcm_loss loss;       /* summed over target tokens */
+    int64_t n_targets;   /* tokens predicted */
+    int64_t n_hits;      /* of them with the largest logit */
+    int64_t n_sentences;
+    int64_t n_exact;     /* sentences all of whose tokens were hit */
+    int64_t n_noised;    /* sentences with latent noise */
+} lcm_sonar_loss;
+
+/* sentences: n piece sequences without specials; lang: language id, or -1 when the tokeniser has
+ * none (sequences then carry no language token). noise NULL = clean pass. */
+lcm_status lcm_sonar_loss_fwd(lcm_ctx *ctx, lcm_sonar_loss *out, lcm_tape *t, const lcm_sonar *m,
+                              const lcm_pieces *sentences, int64_t n, int32_t lang,
+                              const lcm_sonar_objective *noise, uint64_t seed, uint64_t step);
+
+#endif

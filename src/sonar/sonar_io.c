@@ -1,0 +1,117 @@
+/* SONAR model files. */
+#include "sonar/sonar_io.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "modelfile/params_io.h"
+
+static lcm_status put_meta(lcm_ctx *ctx, lcm_st_writer *w, const lcm_sonar *m, const lcm_tokenizer *tok,
+                           const char *space, const char *provenance) {
+    json_t *config = lcm_config_write(&m->config, lcm_sonar_config_fields);
+    char *text = config ? json_dumps(config, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
+    lcm_buf langs = {0};
+    lcm_status st = text ? LCM_OK : lcm_fail(ctx, LCM_ERR_NOMEM, "out of memory: configuration");
+    for (int i = 0; st == LCM_OK && i < lcm_tokenizer_n_langs(tok); i++)
+        st = lcm_buf_printf(ctx, &langs, "%s%s", i ? " " : "", lcm_tokenizer_lang(tok, i));
+    if (st == LCM_OK) st = lcm_st_writer_meta(ctx, w, "lcm.format", "1");
+    if (st == LCM_OK) st = lcm_st_writer_meta(ctx, w, "lcm.kind", "sonar");
+    if (st == LCM_OK) st = lcm_st_writer_meta(ctx, w, "lcm.config", text);
+    if (st == LCM_OK) st = lcm_st_writer_meta(ctx, w, "lcm.space", space);
+    if (st == LCM_OK) st = lcm_st_writer_meta(ctx, w, "lcm.langs", langs.data ? langs.data : "");
+    if (st == LCM_OK && provenance) st = lcm_st_writer_meta(ctx, w, "lcm.provenance", provenance);
+    lcm_buf_free(&langs);
+    free(text);
+    json_decref(config);
+    return st;
+}
+
+lcm_status lcm_sonar_write(lcm_ctx *ctx, lcm_buf *out, const lcm_sonar *m, const real *x, const lcm_tokenizer *tok,
+                           lcm_dtype dtype, const char *space, const char *provenance) {
+    lcm_st_writer *w = NULL;
+    size_t tok_len;
+    const void *tok_bytes = lcm_tokenizer_model(tok, &tok_len);
+    int64_t dim = (int64_t)tok_len;
+    char own[17];
+    lcm_status st;
+    if (space == NULL) {
+        uint64_t h = lcm_hash64(LCM_HASH_INIT, tok_bytes, tok_len);
+        h = lcm_hash64(h, x ? x : m->params.x, (size_t)m->params.n_flat * sizeof(real));
+        snprintf(own, sizeof own, "%016" PRIx64, h);
+        space = own;
+    }
+    LCM_TRY(lcm_st_writer_new(ctx, &w));
+    st = put_meta(ctx, w, m, tok, space, provenance);
+    if (st == LCM_OK) st = lcm_params_put(ctx, w, &m->params, x, dtype);
+    if (st == LCM_OK) st = lcm_st_writer_add(ctx, w, "tokenizer.model", LCM_DT_U8, &dim, 1, tok_bytes);
+    if (st == LCM_OK) st = lcm_st_writer_commit_buf(ctx, w, out);
+    lcm_st_writer_free(w);
+    return st;
+}
+
+static lcm_status load_tokenizer(lcm_ctx *ctx, lcm_sonar_file *f, const lcm_st *st) {
+    const lcm_st_tensor *t;
+    const char *meta = lcm_st_meta(st, "lcm.langs");
+    const char *langs[LCM_TOKENIZER_MAX_LANGS];
+    char *copy = lcm_strdup(meta ? meta : ""), *save = NULL;
+    int n = 0;
+    lcm_status s;
+    if (copy == NULL) LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: languages");
+    for (char *p = strtok_r(copy, " ", &save); p && n < LCM_TOKENIZER_MAX_LANGS; p = strtok_r(NULL, " ", &save))
+        langs[n++] = p;
+    s = lcm_st_require(ctx, &t, st, "tokenizer.model", NULL, 1);
+    if (s == LCM_OK) s = lcm_tokenizer_load(ctx, &f->tok, t->data, t->nbytes, langs, n, 0);
+    if (s == LCM_OK) {
+        f->lang = -1;
+        if (n > 0) s = lcm_tokenizer_lang_id(ctx, &f->lang, f->tok, langs[0]);
+    }
+    free(copy);
+    return s;
+}
+
+static lcm_status load(lcm_ctx *ctx, lcm_sonar_file *f, const lcm_st *st, int parts, bool with_grad) {
+    const char *kind = lcm_st_meta(st, "lcm.kind"), *format = lcm_st_meta(st, "lcm.format");
+    const char *config = lcm_st_meta(st, "lcm.config"), *space = lcm_st_meta(st, "lcm.space");
+    lcm_sonar_config c = lcm_sonar_config_default();
+    json_t *j;
+    lcm_status s;
+    if (kind == NULL || format == NULL || config == NULL || space == NULL || strlen(space) != 16)
+        LCM_FAIL(ctx, LCM_ERR_FORMAT, "no lcm model: lcm.kind, lcm.format, lcm.config or lcm.space is missing");
+    if (strcmp(format, "1") != 0) LCM_FAIL(ctx, LCM_ERR_VERSION, "format '%.20s', this build reads 1", format);
+    if (strcmp(kind, "sonar") != 0) LCM_FAIL(ctx, LCM_ERR_FORMAT, "the file holds a '%.40s', not a sonar", kind);
+    LCM_TRY(lcm_json_parse(ctx, &j, config, strlen(config), "lcm.config"));
+    s = lcm_config_read(ctx, &c, lcm_sonar_config_fields, j, "lcm.config");
+    json_decref(j);
+    if (s) return s;
+    LCM_TRY(load_tokenizer(ctx, f, st));
+    if (lcm_tokenizer_size(f->tok) > c.vocab_size)
+        LCM_FAIL(ctx, LCM_ERR_SHAPE, "the tokeniser has %d ids, the embedding %lld rows", lcm_tokenizer_size(f->tok),
+                 (long long)c.vocab_size);
+    memcpy(f->space, space, 17);
+    LCM_TRY(lcm_sonar_new(ctx, &f->model, &c, parts, with_grad));
+    return lcm_params_get(ctx, &f->model->params, st);
+}
+
+lcm_status lcm_sonar_load(lcm_ctx *ctx, lcm_sonar_file *out, const char *path, int parts, bool with_grad) {
+    lcm_st *st = NULL;
+    lcm_sonar_file f = {0};
+    lcm_status s;
+    memset(out, 0, sizeof *out);
+    LCM_TRY(lcm_st_open(ctx, &st, path));
+    s = load(ctx, &f, st, parts, with_grad);
+    lcm_st_close(st);
+    if (s) {
+        lcm_sonar_file_close(&f);
+        return lcm_fail_within(ctx, s, "'%s'", path);
+    }
+    *out = f;
+    return LCM_OK;
+}
+
+void lcm_sonar_file_close(lcm_sonar_file *f) {
+    lcm_sonar_free(f->model);
+    lcm_tokenizer_free(f->tok);
+    memset(f, 0, sizeof *f);
+}

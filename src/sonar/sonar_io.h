@@ -1,0 +1,30 @@
+/* SONAR model files: parameters, configuration and tokeniser in one .safetensors.
+ *
+ * Tensors carry the reference's names; `tokenizer.model` (U8) holds the SentencePiece file and
+ * `lcm.langs` in the metadata its languages. The space is the hash of the parameters as first
+ * written; a conversion of storage keeps it, so concept models go on matching. */
+#ifndef LCM_SONAR_IO_H
+#define LCM_SONAR_IO_H
+
+#include "modelfile/safetensors.h"
+#include "sonar/model.h"
+#include "token/tokenizer.h"
+
+typedef struct lcm_sonar_file {
+    lcm_sonar *model;
+    lcm_tokenizer *tok;
+    int32_t lang;     /* id of the first language; -1 when the tokeniser has none */
+    char space[17];   /* 16 hex digits */
+} lcm_sonar_file;
+
+/* parts: LCM_SONAR_ENCODER | LCM_SONAR_DECODER. Tensors of other parts are ignored; a missing,
+ * misshapen or non-finite one is LCM_ERR_NOTFOUND / LCM_ERR_SHAPE / LCM_ERR_NUMERIC by name. */
+lcm_status lcm_sonar_load(lcm_ctx *ctx, lcm_sonar_file *out, const char *path, int parts, bool with_grad);
+void lcm_sonar_file_close(lcm_sonar_file *f);
+
+/* Appends the file's bytes. x: flat parameter values (NULL = the model's own); space NULL = hash of
+ * the values as stored. provenance: JSON text or NULL. */
+lcm_status lcm_sonar_write(lcm_ctx *ctx, lcm_buf *out, const lcm_sonar *m, const real *x, const lcm_tokenizer *tok,
+                           lcm_dtype dtype, const char *space, const char *provenance);
+
+#endif

@@ -1,0 +1,7 @@
+/* The table of what can be trained: a new kind is one line here. */
+#include "train/run.h"
+
+const lcm_run_kind *const lcm_run_kinds[] = {
+    &lcm_run_sonar,
+    NULL,
+};

@@ -1,0 +1,49 @@
+/* Kinds of training runs. */
+#include "train/run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+lcm_status lcm_run_find(lcm_ctx *ctx, const lcm_run_kind **out, const json_t *given) {
+    const char *kind = json_string_value(json_object_get(given, "kind"));
+    char list[128] = "";
+    size_t n = 0;
+    for (size_t i = 0; lcm_run_kinds[i]; i++) {
+        const lcm_run_kind *k = lcm_run_kinds[i];
+        if (kind && strcmp(kind, k->name) == 0) {
+            *out = k;
+            return LCM_OK;
+        }
+        n += (size_t)snprintf(list + n, sizeof list - n, "%s%s", n ? ", " : "", k->name);
+    }
+    if (kind == NULL) LCM_FAIL(ctx, LCM_ERR_ARG, "kind: one of %s is required", list);
+    LCM_FAIL(ctx, LCM_ERR_ARG, "kind: '%.40s' is not one of %s", kind, list);
+}
+
+lcm_status lcm_run_paths(lcm_ctx *ctx, const char ***out, size_t *n, const json_t *config, const char *key) {
+    const json_t *v = json_object_get(config, key);
+    size_t count = json_is_string(v) ? 1 : json_array_size(v);
+    *out = NULL;
+    *n = 0;
+    if (v && !json_is_string(v) && !json_is_array(v)) LCM_FAIL(ctx, LCM_ERR_ARG, "%s: a path or a list of paths is required", key);
+    LCM_TRY(lcm_calloc(ctx, out, count, sizeof **out));
+    for (size_t i = 0; i < count; i++) {
+        (*out)[i] = json_string_value(json_is_string(v) ? v : json_array_get(v, i));
+        if ((*out)[i] == NULL) {
+            free(*out);
+            *out = NULL;
+            LCM_FAIL(ctx, LCM_ERR_ARG, "%s[%zu]: a path is required", key, i);
+        }
+    }
+    *n = count;
+    return LCM_OK;
+}
+
+lcm_status lcm_run_task(lcm_ctx *ctx, const lcm_trainer_config *config, lcm_task *task, const json_t *resolved,
+                        lcm_run_hooks *hooks) {
+    if (hooks->check_grad > 0)
+        return lcm_train_check_grad(ctx, task, (uint64_t)config->seed, hooks->check_grad, &hooks->worst,
+                                    hooks->worst_name, sizeof hooks->worst_name);
+    return lcm_train_loop(ctx, config, task, resolved, hooks->progress, hooks->user);
+}

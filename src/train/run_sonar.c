@@ -1,0 +1,146 @@
+/* Training run of the autoencoder: tokeniser and text in, model file out. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/io.h"
+#include "train/run.h"
+#include "train/task_sonar.h"
+
+typedef struct config {
+    char kind[32], init[1024], tokenizer[1024], langs[256], segment_lang[32];
+    bool presegmented;
+    lcm_sonar_config model;
+    lcm_task_sonar_config task;
+    lcm_trainer_config train;
+} config;
+
+static const lcm_field fields[] = {
+    LCM_F_STRING(config, kind, "sonar"),
+    LCM_F_STRING(config, tokenizer, "SentencePiece model file (lcm tokenizer train)"),
+    LCM_F_STRING(config, langs, "languages, parted by spaces; empty: sequences carry no language token"),
+    LCM_F_STRING(config, init, "model file to start from"),
+    LCM_F_STRING(config, segment_lang, "language of the sentence segmenter"),
+    LCM_F_BOOL(config, presegmented, "every document (line) is one sentence already"),
+    LCM_F_STRUCT(config, model, lcm_sonar_config_fields, "sizes"),
+    LCM_F_STRUCT(config, task, lcm_task_sonar_fields, "batches and noise"),
+    LCM_F_STRUCT(config, train, lcm_trainer_fields, "optimisation"),
+    LCM_F_END};
+
+static config defaults(void) {
+    config c = {.kind = "sonar", .segment_lang = "en", .model = lcm_sonar_config_default(),
+                .task = lcm_task_sonar_config_default(), .train = lcm_trainer_config_default()};
+    c.train.lr = (lcm_lr_config){.schedule = LCM_LR_COSINE, .lr = 1.5e-3, .start_lr = 1e-5, .final_lr = 1e-5,
+                                 .warmup_steps = 200, .max_steps = 4000, .stage_warmup = 0.1, .stage_hold = 0.4,
+                                 .stage_decay = 0.5, .power = 1};
+    c.train.adamw = (lcm_adamw_config){.beta1 = 0.9, .beta2 = 0.98, .eps = 1e-8, .weight_decay = 0.01};
+    c.train.max_grad_norm = 1;
+    return c;
+}
+
+/* "data" and "valid" are lists, which the field table does not know. */
+static lcm_status read_config(lcm_ctx *ctx, config *c, const json_t *given) {
+    json_t *rest = json_copy((json_t *)(uintptr_t)given);
+    lcm_status st;
+    if (rest == NULL) LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: configuration");
+    *c = defaults();
+    json_object_del(rest, "data");
+    json_object_del(rest, "valid");
+    st = lcm_config_read(ctx, c, fields, rest, "config");
+    json_decref(rest);
+    return st;
+}
+
+static lcm_status resolve(lcm_ctx *ctx, json_t **out, const json_t *given) {
+    config c;
+    LCM_TRY(read_config(ctx, &c, given));
+    *out = lcm_config_write(&c, fields);
+    if (*out == NULL) LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: configuration");
+    for (int i = 0; i < 2; i++) {
+        const char *key = i ? "valid" : "data";
+        json_t *v = json_object_get(given, key);
+        json_object_set(*out, key, v ? v : json_null());
+        if (v == NULL) json_object_set_new(*out, key, json_array());
+    }
+    return LCM_OK;
+}
+
+typedef struct state {
+    lcm_tokenizer *tok;
+    int32_t lang;
+    lcm_sonar *model;
+    lcm_corpus train, valid;
+    lcm_task *task;
+} state;
+
+static lcm_status load_tokenizer(lcm_ctx *ctx, state *s, const config *c) {
+    lcm_buf bytes = {0};
+    char copy[sizeof c->langs], *save = NULL;
+    const char *langs[64];
+    int n = 0;
+    lcm_status st = lcm_read_file(ctx, &bytes, c->tokenizer, 64 << 20);
+    memcpy(copy, c->langs, sizeof copy);
+    for (char *p = strtok_r(copy, " ", &save); p && n < 64; p = strtok_r(NULL, " ", &save)) langs[n++] = p;
+    if (st == LCM_OK) st = lcm_tokenizer_load(ctx, &s->tok, bytes.data, bytes.len, langs, n, 0);
+    lcm_buf_free(&bytes);
+    s->lang = -1;
+    if (st == LCM_OK && n > 0) st = lcm_tokenizer_lang_id(ctx, &s->lang, s->tok, langs[0]);
+    return st;
+}
+
+static lcm_status read_corpus(lcm_ctx *ctx, lcm_corpus *out, const state *s, const config *c, const json_t *resolved,
+                              const char *key) {
+    lcm_corpus_opts o = {.lang = c->segment_lang, .presegmented = c->presegmented, .max_pieces = c->task.max_pieces};
+    const char **paths;
+    size_t n;
+    lcm_status st;
+    LCM_TRY(lcm_run_paths(ctx, &paths, &n, resolved, key));
+    st = n ? lcm_corpus_read(ctx, out, s->tok, paths, n, &o) : LCM_OK;
+    free(paths);
+    if (st == LCM_OK && n)
+        lcm_log(ctx, LCM_LOG_INFO, "%s: %lld documents, %lld sentences, %lld tokens; %lld sentences over %lld pieces left out",
+                key, (long long)out->n_docs, (long long)out->n, (long long)(out->n ? out->off[out->n] : 0),
+                (long long)out->n_long, (long long)c->task.max_pieces);
+    return st;
+}
+
+static lcm_status prepare(lcm_ctx *ctx, state *s, config *c, const json_t *resolved) {
+    lcm_sonar_file f;
+    if (c->init[0]) {
+        LCM_TRY(lcm_sonar_load(ctx, &f, c->init, LCM_SONAR_BOTH, true));
+        s->tok = f.tok;
+        s->model = f.model;
+        s->lang = f.lang;
+    } else {
+        LCM_TRY(load_tokenizer(ctx, s, c));
+        if (lcm_tokenizer_size(s->tok) > c->model.vocab_size)
+            LCM_FAIL(ctx, LCM_ERR_SHAPE, "model.vocab_size %lld is less than the tokeniser's %d ids",
+                     (long long)c->model.vocab_size, lcm_tokenizer_size(s->tok));
+        LCM_TRY(lcm_sonar_new(ctx, &s->model, &c->model, LCM_SONAR_BOTH, true));
+        lcm_params_init(&s->model->params, (uint64_t)c->train.seed);
+    }
+    if (c->task.max_pieces + 2 > s->model->config.max_seq_len)
+        LCM_FAIL(ctx, LCM_ERR_ARG, "task.max_pieces %lld leaves no room for specials in model.max_seq_len %lld",
+                 (long long)c->task.max_pieces, (long long)s->model->config.max_seq_len);
+    LCM_TRY(read_corpus(ctx, &s->train, s, c, resolved, "data"));
+    LCM_TRY(read_corpus(ctx, &s->valid, s, c, resolved, "valid"));
+    lcm_log(ctx, LCM_LOG_INFO, "sonar: %lld parameters", (long long)s->model->params.count);
+    return lcm_task_sonar_new(ctx, &s->task, &c->task, s->model, s->tok, s->lang, &s->train, s->valid.n ? &s->valid : NULL,
+                              (uint64_t)c->train.seed);
+}
+
+static lcm_status run(lcm_ctx *ctx, const json_t *resolved, lcm_run_hooks *hooks) {
+    config c;
+    state s = {0};
+    lcm_status st;
+    LCM_TRY(read_config(ctx, &c, resolved));
+    st = prepare(ctx, &s, &c, resolved);
+    if (st == LCM_OK) st = lcm_run_task(ctx, &c.train, s.task, resolved, hooks);
+    lcm_task_sonar_free(s.task);
+    lcm_corpus_free(&s.train);
+    lcm_corpus_free(&s.valid);
+    lcm_sonar_free(s.model);
+    lcm_tokenizer_free(s.tok);
+    return st;
+}
+
+const lcm_run_kind lcm_run_sonar = {"sonar", "sentence autoencoder", resolve, run};

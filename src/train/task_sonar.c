@@ -1,0 +1,157 @@
+/* The SONAR autoencoder as a training task. */
+#include "train/task_sonar.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const lcm_field lcm_task_sonar_fields[] = {
+    LCM_F_STRUCT(lcm_task_sonar_config, objective, lcm_sonar_objective_fields, "noise and smoothing"),
+    LCM_F_INT(lcm_task_sonar_config, batch_tokens, 16, 1e8, "tokens per micro-batch"),
+    LCM_F_INT(lcm_task_sonar_config, window, 0, 1e9, "sentences grouped by length; 0 = none"),
+    LCM_F_INT(lcm_task_sonar_config, max_pieces, 1, 65536, "longer sentences are dropped and counted"),
+    LCM_F_INT(lcm_task_sonar_config, valid_batches, 0, 1e9, "micro-batches per validation, 0 = all"),
+    LCM_F_INT(lcm_task_sonar_config, valid_pieces, 0, 65536, "longest validation sentence, 0 = max_pieces"),
+    LCM_F_END};
+
+lcm_task_sonar_config lcm_task_sonar_config_default(void) {
+    lcm_task_sonar_config c = {.objective = lcm_sonar_objective_default(), .batch_tokens = 2048, .window = 4096,
+                               .max_pieces = 96, .valid_batches = 8, .valid_pieces = 40};
+    return c;
+}
+
+typedef struct task_sonar {
+    lcm_task task;
+    lcm_task_sonar_config config;
+    lcm_sonar *model;
+    const lcm_tokenizer *tok;
+    int32_t lang;
+    const lcm_corpus *train, *valid;
+    lcm_batches *batches;
+    int64_t *cost; /* tokens of each training sentence, specials included */
+    lcm_pieces *pieces;
+    size_t pieces_cap;
+} task_sonar;
+
+static lcm_status gather(lcm_ctx *ctx, task_sonar *s, const lcm_corpus *c, const int64_t *items, int64_t n) {
+    LCM_TRY(lcm_grow(ctx, &s->pieces, &s->pieces_cap, (size_t)n, sizeof *s->pieces));
+    for (int64_t i = 0; i < n; i++) s->pieces[i] = (lcm_pieces){c->ids + c->off[items[i]], c->lengths[items[i]]};
+    return LCM_OK;
+}
+
+static void report(lcm_task_loss *out, const lcm_sonar_loss *l) {
+    double tokens = (double)l->n_targets, sentences = (double)l->n_sentences;
+    out->out = l->loss.out;
+    out->sum = l->loss.sum;
+    out->count = out->items = tokens;
+    out->n_metrics = 3;
+    out->metrics[0] = (lcm_metric){"xent", l->loss.sum, tokens};
+    out->metrics[1] = (lcm_metric){"accuracy", (double)l->n_hits, tokens};
+    out->metrics[2] = (lcm_metric){"exact", (double)l->n_exact, sentences};
+}
+
+static lcm_status loss(lcm_ctx *ctx, void *self, lcm_tape *t, uint64_t seed, uint64_t draw, lcm_task_loss *out) {
+    task_sonar *s = self;
+    const int64_t *items;
+    int64_t n;
+    lcm_sonar_loss l;
+    LCM_TRY(lcm_batches_next(ctx, &items, &n, s->batches));
+    LCM_TRY(gather(ctx, s, s->train, items, n));
+    LCM_TRY(lcm_sonar_loss_fwd(ctx, &l, t, s->model, s->pieces, n, s->lang, &s->config.objective, seed, draw));
+    report(out, &l);
+    return LCM_OK;
+}
+
+/* Teacher-forced on clean vectors, and on vectors at a fixed noise level of 0.3. */
+static lcm_status validate(lcm_ctx *ctx, void *self, lcm_tape *t, lcm_task_loss *out) {
+    task_sonar *s = self;
+    lcm_sonar_objective noisy = {.latent_noise_prob = 1, .latent_noise_max = 0.6, .token_noise_span = 1};
+    int64_t limit = s->config.valid_pieces ? s->config.valid_pieces : s->config.max_pieces, at = 0, batch = 0;
+    memset(out, 0, sizeof *out);
+    if (s->valid == NULL) return LCM_OK;
+    while (at < s->valid->n && (s->config.valid_batches == 0 || batch < s->config.valid_batches)) {
+        int64_t n = 0, tokens = 0;
+        LCM_TRY(lcm_grow(ctx, &s->pieces, &s->pieces_cap, (size_t)(s->valid->n), sizeof *s->pieces));
+        for (; at < s->valid->n && tokens < s->config.batch_tokens; at++) {
+            int64_t len = s->valid->lengths[at];
+            if (len > limit) continue;
+            s->pieces[n++] = (lcm_pieces){s->valid->ids + s->valid->off[at], len};
+            tokens += len + 1;
+        }
+        if (n == 0) break;
+        for (int k = 0; k < 2; k++) {
+            lcm_sonar_loss l;
+            lcm_task_loss one = {0};
+            lcm_tape_reset(t, (lcm_tape_opts){0});
+            LCM_TRY(lcm_sonar_loss_fwd(ctx, &l, t, s->model, s->pieces, n, s->lang, k ? &noisy : NULL, 12345, (uint64_t)batch));
+            report(&one, &l);
+            if (k == 0) {
+                static const char *const names[] = {"xent", "accuracy", "exact", "noisy_accuracy", "noisy_exact"};
+                out->n_metrics = 5;
+                for (int i = 0; i < 5; i++) out->metrics[i].name = names[i];
+            }
+            for (int i = k; i < 3; i++) {
+                lcm_metric *m = &out->metrics[k ? 2 + i : i];
+                m->sum += one.metrics[i].sum;
+                m->weight += one.metrics[i].weight;
+            }
+        }
+        batch++;
+    }
+    return LCM_OK;
+}
+
+static lcm_status write_model(lcm_ctx *ctx, void *self, const real *x, lcm_buf *out) {
+    task_sonar *s = self;
+    return lcm_sonar_write(ctx, out, s->model, x, s->tok, LCM_DT_REAL, NULL, NULL);
+}
+
+static void tell(void *self, int64_t state[LCM_TASK_STATE]) {
+    lcm_batches_state b = lcm_batches_tell(((task_sonar *)self)->batches);
+    state[0] = b.epoch;
+    state[1] = b.position;
+}
+
+static lcm_status seek(lcm_ctx *ctx, void *self, const int64_t state[LCM_TASK_STATE]) {
+    return lcm_batches_seek(ctx, ((task_sonar *)self)->batches, (lcm_batches_state){state[0], state[1]});
+}
+
+lcm_status lcm_task_sonar_new(lcm_ctx *ctx, lcm_task **out, const lcm_task_sonar_config *config, lcm_sonar *model,
+                              const lcm_tokenizer *tok, int32_t lang, const lcm_corpus *train, const lcm_corpus *valid,
+                              uint64_t seed) {
+    task_sonar *s;
+    lcm_pack_opts pack = {.budget = config->batch_tokens, .window = config->window, .drop_long = true, .seed = seed};
+    lcm_status st;
+    *out = NULL;
+    if (train->n == 0) LCM_FAIL(ctx, LCM_ERR_ARG, "the training corpus has no usable sentence");
+    LCM_TRY(lcm_calloc(ctx, &s, 1, sizeof *s));
+    s->config = *config;
+    s->model = model;
+    s->tok = tok;
+    s->lang = lang;
+    s->train = train;
+    s->valid = valid;
+    s->task = (lcm_task){s, &model->params, "tokens", loss, valid ? validate : NULL, write_model, tell, seek};
+    if (config->objective.freeze_encoder) {
+        lcm_params_freeze(&model->params, "encoder", true);
+        lcm_params_freeze(&model->params, "layer_norm", true);
+    }
+    st = lcm_calloc(ctx, &s->cost, (size_t)train->n, sizeof *s->cost);
+    for (int64_t i = 0; st == LCM_OK && i < train->n; i++) s->cost[i] = train->lengths[i] + 1 + (lang >= 0);
+    if (st == LCM_OK) st = lcm_batches_new(ctx, &s->batches, s->cost, train->n, &pack);
+    if (st) {
+        lcm_task_sonar_free(&s->task);
+        return st;
+    }
+    *out = &s->task;
+    return LCM_OK;
+}
+
+void lcm_task_sonar_free(lcm_task *task) {
+    task_sonar *s;
+    if (task == NULL) return;
+    s = task->self;
+    lcm_batches_free(s->batches);
+    free(s->cost);
+    free(s->pieces);
+    free(s);
+}
