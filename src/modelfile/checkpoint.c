@@ -333,17 +333,21 @@ lcm_status lcm_rundir_save(lcm_ctx *ctx, lcm_rundir *r, int64_t step, const lcm_
 
 /* --- load ----------------------------------------------------------------------------------- */
 
-/* Step that `latest` names; -1 when the file is absent or says something else. */
+/* Step that `latest` names; -1 when the file is absent (a run killed before its first save ended), or
+ * says something else, which is a warning. */
 static int64_t read_latest(lcm_ctx *ctx, const char *dir) {
     char path[LCM_PATH_MAX];
     lcm_buf b = {0};
     int64_t step = -1;
-    if (lcm_path_join(ctx, path, sizeof path, dir, "latest") == LCM_OK &&
-        lcm_read_file(ctx, &b, path, NAME_CAP) == LCM_OK && b.len > 0 && b.data[b.len - 1] == '\n') {
+    lcm_status st = lcm_path_join(ctx, path, sizeof path, dir, "latest");
+    if (st == LCM_OK) st = lcm_read_file(ctx, &b, path, NAME_CAP);
+    if (st == LCM_OK && b.len > 0 && b.data[b.len - 1] == '\n') {
         b.data[b.len - 1] = '\0';
         step = step_of(b.data);
     }
     lcm_buf_free(&b);
+    if (step < 0 && st != LCM_ERR_NOTFOUND)
+        lcm_log(ctx, LCM_LOG_WARN, "'%s/latest' does not name a checkpoint, the newest is looked for", dir);
     return step;
 }
 

@@ -44,7 +44,7 @@ lcm_status lcm_model_meta_write(lcm_ctx *ctx, lcm_st_writer *w, const char *kind
     LCM_TRY(lcm_st_writer_meta(ctx, w, "lcm.kind", kind));
     LCM_TRY(lcm_st_writer_meta(ctx, w, "lcm.space", hex));
     LCM_TRY(write_object(ctx, w, "lcm.config", config));
-    return write_object(ctx, w, "lcm.provenance", provenance);
+    return provenance ? write_object(ctx, w, "lcm.provenance", provenance) : LCM_OK;
 }
 
 static lcm_status require(lcm_ctx *ctx, const char **value, const lcm_st *st, const char *key) {
@@ -83,7 +83,10 @@ static lcm_status read_meta(lcm_ctx *ctx, lcm_model_meta *m, const lcm_st *st) {
     if (!lcm_space_parse(&m->space, space))
         LCM_FAIL(ctx, LCM_ERR_FORMAT, "lcm.space: '%.40s' is not 16 hex digits", space);
     LCM_TRY(read_object(ctx, &m->config, st, "lcm.config"));
-    return read_object(ctx, &m->provenance, st, "lcm.provenance");
+    if (lcm_st_meta(st, "lcm.provenance")) return read_object(ctx, &m->provenance, st, "lcm.provenance");
+    m->provenance = json_object();
+    if (m->provenance == NULL) LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory");
+    return LCM_OK;
 }
 
 lcm_status lcm_model_meta_read(lcm_ctx *ctx, lcm_model_meta *out, const lcm_st *st) {

@@ -3,12 +3,11 @@
  *   lcm.format      "1"; a later number is refused with LCM_ERR_VERSION
  *   lcm.kind        what reads it: "sonar", "base", "two_tower", …
  *   lcm.config      JSON object, the typed configuration of that kind
- *   lcm.provenance  JSON object, where it comes from: corpus, steps, revision; free, for people
+ *   lcm.provenance  JSON object, where it comes from: corpus, steps, revision; for people, may be absent
  *   lcm.space       16 hex digits: the SONAR space that the vectors live in
  *
- * The space is born with a SONAR encoder (lcm_st_writer_hash over its parameters) and copied from
- * then on: conversion to another number type keeps it, concept models and stores inherit it. Two
- * files fit together when their spaces are equal. */
+ * The space is born with a SONAR model and copied from then on: conversion to another number type
+ * keeps it, concept models and stores inherit it. Two files fit together when theirs are equal. */
 #ifndef LCM_MODEL_META_H
 #define LCM_MODEL_META_H
 
@@ -24,11 +23,13 @@ typedef struct lcm_model_meta {
     json_t *config, *provenance; /* objects, owned */
 } lcm_model_meta;
 
-/* Sets the five keys. kind: 1 to 31 of a-z 0-9 _; config and provenance: JSON objects, borrowed. */
+/* Sets the five keys. kind: 1 to 31 of a-z 0-9 _; config and provenance: JSON objects, borrowed;
+ * provenance may be NULL. LCM_ERR_ARG. */
 lcm_status lcm_model_meta_write(lcm_ctx *ctx, lcm_st_writer *w, const char *kind, uint64_t space, const json_t *config,
                                 const json_t *provenance);
 
-/* LCM_ERR_FORMAT for a missing or malformed key, LCM_ERR_VERSION. *out is empty on failure. */
+/* LCM_ERR_FORMAT for a missing or malformed key, LCM_ERR_VERSION. A missing provenance is read as {}.
+ * *out is empty on failure. */
 lcm_status lcm_model_meta_read(lcm_ctx *ctx, lcm_model_meta *out, const lcm_st *st);
 void lcm_model_meta_free(lcm_model_meta *m); /* leaves it empty */
 

@@ -120,10 +120,6 @@ lcm_status lcm_st_writer_commit(lcm_ctx *ctx, lcm_st_writer *w, const char *path
 /* Appends the file's bytes to *out. */
 lcm_status lcm_st_writer_commit_buf(lcm_ctx *ctx, lcm_st_writer *w, lcm_buf *out);
 
-/* Hash of the tensors whose names start with `prefix` ("" for all): names, types, shapes and bytes
- * as they will be stored. The same content gives the same hash, whatever the order of the calls. */
-lcm_status lcm_st_writer_hash(lcm_ctx *ctx, uint64_t *out, lcm_st_writer *w, const char *prefix);
-
 /* Hands the file's bytes to `sink` piece by piece; its first failure stops and is returned. */
 typedef lcm_status (*lcm_st_sink)(lcm_ctx *ctx, void *user, const void *data, size_t len);
 lcm_status lcm_st_writer_emit(lcm_ctx *ctx, lcm_st_writer *w, lcm_st_sink sink, void *user);

@@ -215,28 +215,3 @@ static lcm_status to_buf(lcm_ctx *ctx, void *user, const void *data, size_t len)
 lcm_status lcm_st_writer_commit_buf(lcm_ctx *ctx, lcm_st_writer *w, lcm_buf *out) {
     return lcm_st_writer_emit(ctx, w, to_buf, out);
 }
-
-static lcm_status to_hash(lcm_ctx *ctx, void *user, const void *data, size_t len) {
-    uint64_t *h = user;
-    (void)ctx;
-    *h = lcm_hash64(*h, data, len);
-    return LCM_OK;
-}
-
-lcm_status lcm_st_writer_hash(lcm_ctx *ctx, uint64_t *out, lcm_st_writer *w, const char *prefix) {
-    uint64_t h = LCM_HASH_INIT;
-    LCM_TRY(sort_entries(ctx, w));
-    for (size_t i = 0; i < w->n; i++) {
-        const entry *e = &w->entries[i];
-        lcm_buf head = {0};
-        lcm_status st;
-        if (strncmp(e->name, prefix, strlen(prefix)) != 0) continue;
-        st = append_entry(ctx, &head, e, 0); /* as in the header, as if the data came first */
-        if (st == LCM_OK) h = lcm_hash64(h, head.data, head.len);
-        lcm_buf_free(&head);
-        LCM_TRY(st);
-        LCM_TRY(emit_entry(ctx, e, to_hash, &h));
-    }
-    *out = h;
-    return LCM_OK;
-}
