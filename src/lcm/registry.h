@@ -1,0 +1,38 @@
+/* The concept models, one line each (registry.c): a trainer or generator knows none by name. */
+#ifndef LCM_LCM_REGISTRY_H
+#define LCM_LCM_REGISTRY_H
+
+#include "lcm/concept_model.h"
+
+struct lcm_model_type {
+    const char *name; /* "base_lcm": model_type of the reference code, lcm.kind of a file */
+    const lcm_field *config_fields;
+    size_t config_size;
+    void (*config_default)(void *config);
+    lcm_status (*create)(lcm_ctx *ctx, lcm_model **out, const void *config, bool with_grad);
+    void (*free)(lcm_model *m);
+    lcm_status (*loss)(lcm_ctx *ctx, lcm_model_loss *out, lcm_tape *t, const lcm_model *m, const lcm_concept_batch *b,
+                       const lcm_criterion *c, const lcm_draws *draws);
+};
+
+extern const lcm_model_type lcm_model_types[]; /* ends with name = NULL */
+
+/* LCM_ERR_NOTFOUND lists the names there are. */
+lcm_status lcm_model_type_find(lcm_ctx *ctx, const lcm_model_type **out, const char *name);
+
+/* Model of a kind from JSON (NULL = all defaults); `where` names the source in messages. Parameters
+ * are zero until lcm_model_init or a file fills them. */
+lcm_status lcm_model_new(lcm_ctx *ctx, lcm_model **out, const char *kind, const json_t *config, const char *where,
+                         bool with_grad);
+/* The same from the kind's own configuration struct. */
+lcm_status lcm_model_create(lcm_ctx *ctx, lcm_model **out, const char *kind, const void *config, bool with_grad);
+void lcm_model_free(lcm_model *m); /* NULL is allowed */
+void lcm_model_init(lcm_model *m, uint64_t seed);
+json_t *lcm_model_config_json(const lcm_model *m); /* new; NULL when out of memory */
+
+/* One batch through the model onto the tape. Batches and options are checked: LCM_ERR_ARG,
+ * LCM_ERR_LIMIT; LCM_ERR_NOMEM. The tape must have been reset by the caller. */
+lcm_status lcm_model_loss_run(lcm_ctx *ctx, lcm_model_loss *out, lcm_tape *t, const lcm_model *m,
+                              const lcm_concept_batch *b, const lcm_criterion *c, const lcm_draws *draws);
+
+#endif
