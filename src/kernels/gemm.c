@@ -63,6 +63,10 @@ void lcm_k_gemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, real alpha, c
     bool solo = threads > 1 && m * n * k < ONE_THREAD_BELOW;
     dnnl_status_t st;
     if (m == 0 || n == 0) return;
+    if (k == 0) { /* oneDNN leaves C alone then, whatever beta */
+        lcm_k_gemm_ref(ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+        return;
+    }
     if (solo) omp_set_num_threads(1);
     st = dnnl_sgemm(ta ? 'T' : 'N', tb ? 'T' : 'N', m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
     if (solo) omp_set_num_threads(threads);
