@@ -189,6 +189,13 @@ const char *lcm_lang_locale(const lcm_lang *l) { return l->locale; }
 
 bool lcm_lang_semicolon_asks(const lcm_lang *l) { return strcmp(l->code, "el") == 0; }
 
+bool lcm_lang_has_lists(const lcm_lang *l) { return l->join != NULL; }
+
+bool lcm_lang_is_opening_quote(const lcm_lang *l, unsigned c) {
+    if (strcmp(l->code, "de") == 0) return c == 0xBB; /* »so«, „so“ */
+    return c == 0xAB || c == 0x2018 || c == 0x201C;
+}
+
 enum { WORD_MAX = 24 }; /* bytes; longer than any listed word */
 
 static bool listed(const char *list, const char *word, size_t len) {

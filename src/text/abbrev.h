@@ -23,6 +23,9 @@ const lcm_lang *lcm_lang_find(const char *code);
 const char *lcm_lang_locale(const lcm_lang *l);  /* for ICU: "el" for Greek, else "en" */
 bool lcm_lang_semicolon_asks(const lcm_lang *l); /* Greek: the question mark looks like a semicolon */
 
+bool lcm_lang_has_lists(const lcm_lang *l);
+bool lcm_lang_is_opening_quote(const lcm_lang *l, unsigned c); /* curly or angle quote; German turns them */
+
 /* `word` is the token before the full stop, inner stops included: "e.g". Case matters. */
 lcm_abbrev_kind lcm_lang_abbrev(const lcm_lang *l, const char *word, size_t len);
 bool lcm_lang_is_starter(const lcm_lang *l, const char *word, size_t len);     /* "The", "They" */

@@ -8,6 +8,7 @@
 enum {
     AHEAD_MAX = 16,  /* opening quotes and dashes skipped before the first letter */
     WORD_MAX = 32,   /* bytes of a token worth looking up */
+    ABBREV_MAX = 5,  /* bytes; a shorter word before a number may be one in a language without lists */
     URL_MAX = 128,   /* bytes looked back over for "://" */
     QUOTE_MAX = 512, /* bytes looked back over for the words before a quote */
     HEADING_MAX = 60 /* code points of a line that may be a heading */
@@ -145,6 +146,7 @@ static bool is_list_number(const lcm_gap *g, lcm_span w, const head *h) {
     size_t at = w.begin;
     lcm_span before;
     if (w.end - w.begin > 3 || !all_of(g, w, "0123456789")) return false;
+    if (h->cls == U_SB_NUMERIC) return true; /* "12. 5. 2018" */
     while (at > g->sentence && g->text[at - 1] == ' ') at--;
     if (at == g->sentence || g->text[at - 1] == ':' || next_is_after_number(g, h)) return true;
     before = token_before(g, at);
@@ -191,6 +193,7 @@ static bool stop_is_inner(const lcm_gap *g, const tail *t, const head *h) {
     if (kind == LCM_ABBREV_JOIN) return true;
     if (kind == LCM_ABBREV_END) return next_is_after_number(g, h);
     if (kind == LCM_ABBREV_NUMBER && h->cls == U_SB_NUMERIC) return true;
+    if (h->cls == U_SB_NUMERIC && !lcm_lang_has_lists(g->lang)) return w.end - w.begin < ABBREV_MAX;
     if (kind == LCM_ABBREV_MAYBE) return capital && !next_is_starter(g, h);
     if (!capital || !one_capital(g, last)) return false;
     if (lcm_lang_is_pronoun(g->lang, g->text + last.begin, last.end - last.begin))
@@ -286,8 +289,10 @@ static bool ends_sentence(const lcm_gap *g, const tail *t) {
     if (h.cls == U_SB_LOWER) return false;
     if (g->left == g->right && ((h.cls != U_SB_UPPER && h.cls != U_SB_OLETTER) || inside_url(g)))
         return false;
-    /* Japanese: the particle of quotation */
-    if (t->closed && lcm_char_next(g->text, &at) == 0x3068) return false;
+    if (t->closed) { /* a particle of quotation: Japanese "to", Korean any syllable without a space */
+        uint32_t c = lcm_char_next(g->text, &at);
+        if (c == 0x3068 || (g->left == g->right && c >= 0xAC00 && c <= 0xD7A3)) return false;
+    }
     if (t->one_stop && stop_is_inner(g, t, &h)) return false;
     if (t->closed && t->mark != '.' && h.cls == U_SB_UPPER && h.at == g->right && is_attribution(g, h.at)) {
         return is_introduced(g);

@@ -75,12 +75,29 @@ static bool is_opening_quote(pass *p, size_t at) {
     return p->quotes % 2 == 0;
 }
 
+/* Without a space UAX #29 gives all quotes and brackets to the left; opening ones go to the right:
+ * "。「" and '.(', and a straight quote by parity. */
+static size_t before_openers(pass *p, size_t gap) {
+    enum { OPENERS_MAX = 8 };
+    for (int i = 0; i < OPENERS_MAX && gap > p->gap.sentence; i++) {
+        size_t at = gap;
+        uint32_t c = lcm_char_prev(p->gap.text, &at);
+        if (u_charType((UChar32)c) != U_START_PUNCTUATION && !lcm_lang_is_opening_quote(p->gap.lang, c))
+            break;
+        if (at == p->gap.sentence) break;
+        gap = at;
+    }
+    return gap > p->gap.sentence + 1 && is_opening_quote(p, gap - 1) ? gap - 1 : gap;
+}
+
 /* Decides between gap.left and `right`. */
 static lcm_status cross_gap(pass *p, size_t right, size_t limit) {
     lcm_gap *g = &p->gap;
     size_t next;
-    if (g->left == right && right > g->sentence + 1 && is_opening_quote(p, right - 1))
-        g->left = right = right - 1;
+    if (g->left == right) {
+        right = before_openers(p, right);
+        g->left = lcm_span_trim(g->text, (lcm_span){g->sentence, right}).end;
+    }
     g->right = right;
     g->limit = limit;
     next = lcm_rule_break(g);
@@ -118,15 +135,19 @@ static bool is_missing_space(const char *s, size_t begin, size_t stop, size_t en
     return next == end;
 }
 
-/* Candidates inside a piece that ICU does not offer; `begin` … `end` has no white space at its ends. */
+/* Candidates inside a piece that ICU does not offer: a missing space, and a number in front of a word in
+ * lower case ("We ran. 3 hens sat."), which SB8 takes for the middle of a sentence. `begin` … `end` has no
+ * white space at its ends. */
 static lcm_status inner_gaps(pass *p, size_t begin, size_t end) {
     const char *s = p->gap.text, *hit;
     size_t at = begin;
     for (at = begin; (hit = memchr(s + at, '.', end - at)) != NULL; at = (size_t)(hit - s) + 1) {
         size_t stop = (size_t)(hit - s);
-        if (!is_missing_space(s, begin, stop, end)) continue;
+        size_t right = lcm_span_trim(s, (lcm_span){stop + 1, end}).begin;
+        bool digit = right > stop + 1 && right < end && s[right] >= '0' && s[right] <= '9';
+        if (!digit && !is_missing_space(s, begin, stop, end)) continue;
         p->gap.left = stop + 1;
-        LCM_TRY(cross_gap(p, stop + 1, end));
+        LCM_TRY(cross_gap(p, right, end));
     }
     return LCM_OK;
 }

@@ -76,8 +76,8 @@ static void plain_sentences(void **state) {
 
 static void missing_space(void **state) {
     (void)state;
-    CHECK_ALL("en", "The pond was deep.|Then the duck swam.", "Is it deep?|It is!|Good.",
-              "We wrote it in Node.Js today.", "Open Example.Com now.",
+    CHECK_ALL("en", "The pond was deep.|Then the duck swam.", "Go!|(He ran.)|“Yes.”",
+              "Is it deep?|It is!|Good.", "We wrote it in Node.Js today.", "Open Example.Com now.",
               "The duck said no.|\"Why?\" it was asked.", "\"Come in.\"|The hen came. |\"Sit.\"|\"No.\"",
               "v.2 of U.S.A. law");
 }
@@ -112,7 +112,8 @@ static void initials_and_numbers(void **state) {
     CHECK_ALL("en", "J. R. R. Hen wrote it. |I read it.", "J.R.R. Hen wrote it. |I read it.",
               "Ann B. Fox sang. |So am I. |Tom sang.", "This is plan B. |The next is plan C.",
               "I. M. Fox built it.", "1. First of all. |2. Second of all.", "Steps: 1. Mix it. |2. Bake it.",
-              "He was 5. |Then he was 6.", "IV. The end\n\n|It was late.", "a. First part. |Then more.");
+              "He was 5. |Then he was 6.", "We ran. |3 hens sat. |It is 7. 8. 2001 now.",
+              "IV. The end\n\n|It was late.", "a. First part. |Then more.");
 }
 
 static void ellipses(void **state) {
@@ -158,7 +159,10 @@ static void romance(void **state) {
 static void other_scripts(void **state) {
     (void)state;
     CHECK_ALL("zh", "他走了。|她笑了！|真的吗？|是。", "“走吧。”|他说。");
-    CHECK_ALL("ja", "「行こう。」と彼は言った。|彼は行った！|本当？|はい。");
+    CHECK_ALL("ja", "「行こう。」と彼は言った。|彼は行った！|本当？|はい。",
+              "彼は言った。|「行こう。」|彼女は笑った。");
+    CHECK_ALL("ko", "\"갑니다.\"고 말했다. |그는 갔다.");
+    CHECK_ALL("sv", "Hon kom tillbaka. |44-åringen sov. |Se art. 3 där.");
     CHECK_ALL("hi", "वह गया। |वह हँसी।");
     CHECK_ALL("ar", "هل ذهب؟ |نعم.");
     CHECK_ALL("el", "Πού είναι; |Εδώ.");
