@@ -170,10 +170,6 @@ static lcm_status read_trainer(lcm_ctx *ctx, model *m, span in) {
             LCM_TRY(once(ctx, &has_type, "model_type"));
             m->model_type = f.value;
             break;
-        case 24:
-            LCM_TRY(want(ctx, &f, WIRE_VARINT, "treat_whitespace_as_suffix"));
-            m->info.treat_whitespace_as_suffix = f.value != 0;
-            break;
         case 35:
             LCM_TRY(want(ctx, &f, WIRE_VARINT, "byte_fallback"));
             m->info.byte_fallback = f.value != 0;

@@ -37,7 +37,7 @@ typedef enum lcm_spm_type {
 
 typedef struct lcm_spm_info {
     int32_t n_pieces;
-    bool byte_fallback, add_dummy_prefix, remove_extra_whitespaces, treat_whitespace_as_suffix;
+    bool byte_fallback, add_dummy_prefix, remove_extra_whitespaces;
 } lcm_spm_info;
 
 /* LCM_OK when the model is well-formed, within the limits above, unigram or BPE, and lays out

@@ -193,7 +193,8 @@ static lcm_status encode(lcm_ctx *ctx, lcm_ids *out, const lcm_tokenizer *tok, c
 
 static lcm_status check_lang_id(lcm_ctx *ctx, const lcm_tokenizer *tok, int32_t lang) {
     int32_t lo = first_lang(tok), hi = lo + tok->n_langs;
-    if (lang < lo || lang >= hi) LCM_FAIL(ctx, LCM_ERR_ARG, "id %d is no language: those are %d to %d", lang, lo, hi - 1);
+    if (lang < lo || lang >= hi)
+        LCM_FAIL(ctx, LCM_ERR_ARG, "id %d is no language: those are %d to %d", lang, lo, hi - 1);
     return LCM_OK;
 }
 

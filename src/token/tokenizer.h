@@ -38,7 +38,7 @@ void lcm_ids_free(lcm_ids *ids); /* leaves an empty list */
 /* Loads the `len` bytes of a SentencePiece .model (copied) with raw ids unk 0, <s> 1, </s> 2.
  * `langs` holds n_langs distinct names such as "eng_Latn" (copied); n_extra ids are reserved
  * after them. LCM_ERR_FORMAT, LCM_ERR_LIMIT (spm_check.h); LCM_ERR_UNSUPPORTED for a model type
- * other than unigram and BPE; LCM_ERR_ARG for bad languages. */
+ * other than unigram and BPE or other raw ids; LCM_ERR_ARG for bad languages. */
 lcm_status lcm_tokenizer_load(lcm_ctx *ctx, lcm_tokenizer **out, const void *model, size_t len,
                               const char *const *langs, int n_langs, int n_extra);
 void lcm_tokenizer_free(lcm_tokenizer *tok); /* NULL is allowed */
@@ -105,7 +105,12 @@ lcm_tokenizer_train_opts lcm_tokenizer_train_defaults(void);
  * the next call. Any failure stops the training and is returned. */
 typedef lcm_status (*lcm_sentence_fn)(void *user, const char **text, size_t *len);
 
-/* Trains a model and appends its bytes. The same sentences and options give the same bytes. */
+/* Trains a model and appends its bytes. The same sentences and options give the same bytes.
+ * Memory: the sentences kept, then about thirty times that in a child process, which runs the library
+ * because its trainer may end the process on odd input. Empty sentences are skipped, as are those
+ * with U+2585, which the trainer needs for itself. LCM_ERR_ARG: bad options, no text, or a vocabulary
+ * that this text cannot fill (the message names the largest possible); LCM_ERR_UTF8, LCM_ERR_LIMIT
+ * name the sentence; LCM_ERR_IO when no process can be started. */
 lcm_status lcm_tokenizer_train(lcm_ctx *ctx, lcm_buf *model_out, const lcm_tokenizer_train_opts *opts,
                                lcm_sentence_fn next, void *user);
 

@@ -434,7 +434,8 @@ static void bad_sentences_are_refused(void **state) {
     fixture *f = *state;
     static const char *const empty[] = {"", ""};
     static const char *const latin1[] = {"kato", "caf\xe9"};
-    static const char *const longer[] = {"kato", "", "0123456789012345678901234567890123456789012345678901234567890123."};
+    static const char *const longer[] = {
+        "kato", "", "0123456789012345678901234567890123456789012345678901234567890123."};
     static const char *const few[] = {"kato mire", "kato sun"};
     assert_training_fails(f->ctx, empty, 0, LCM_ERR_ARG, "no sentences");
     assert_training_fails(f->ctx, empty, 2, LCM_ERR_ARG, "no sentences");
