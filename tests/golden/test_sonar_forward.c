@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/sonar_toy.h"
 #include "kernels/xent.h"
 #include "sonar/model.h"
 
@@ -35,29 +36,6 @@ static int teardown(void **state) {
     lcm_tape_free(tape);
     lcm_ctx_free(ctx);
     return 0;
-}
-
-static bool has_suffix(const char *s, const char *end) {
-    size_t n = strlen(s), m = strlen(end);
-    return n >= m && strcmp(s + n - m, end) == 0;
-}
-
-/* Element i (from 1) is splitmix64(fnv1a(name) + i * golden ratio) scaled to [-1, 1), then by kind. */
-static void portable_fill(real *x, int64_t n, const char *prefix, const char *key) {
-    uint64_t h = 0xCBF29CE484222325u;
-    double scale = 0.25, shift = 0;
-    for (const char *s = prefix; *s; s++) h = (h ^ (uint8_t)*s) * 0x100000001B3u;
-    for (const char *s = key; *s; s++) h = (h ^ (uint8_t)*s) * 0x100000001B3u;
-    if (strstr(key, "layer_norm") && has_suffix(key, "weight")) scale = 0.125, shift = 1;
-    else if (has_suffix(key, "bias")) scale = 0.125;
-    else if (strstr(key, "embed.weight") == NULL && has_suffix(key, ".weight")) scale = 0.5;
-    for (int64_t i = 0; i < n; i++) {
-        uint64_t z = h + (uint64_t)(i + 1) * 0x9E3779B97F4A7C15u;
-        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-        z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-        z ^= z >> 31;
-        x[i] = (real)(shift + scale * ((double)(z >> 40) / 8388608 - 1));
-    }
 }
 
 /* The keys of the model are all among those of the reference, with the same shapes. */

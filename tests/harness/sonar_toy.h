@@ -1,0 +1,14 @@
+/* The toy SONAR of the golden files: weights are a hash of their names, so only outputs are stored. */
+#ifndef TEST_SONAR_TOY_H
+#define TEST_SONAR_TOY_H
+
+#include "sonar/model.h"
+
+/* Element i (from 1) is splitmix64(fnv1a(prefix key) + i * golden ratio) scaled to [-1, 1), then by
+ * kind of tensor. */
+void portable_fill(real *x, int64_t n, const char *prefix, const char *key);
+
+lcm_sonar *toy_decoder(lcm_ctx *ctx);  /* D 32, 2 layers, V 40, 16 positions */
+void toy_embeddings(real out[4 * 32]); /* the four vectors that the golden searches decode */
+
+#endif
