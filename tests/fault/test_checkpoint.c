@@ -120,6 +120,28 @@ static void keeps_the_newest(void **state) {
     lcm_rundir_close(r);
 }
 
+/* The manifest is read by other programs and by later versions: its text is fixed. The hash is the
+ * published FNV-1a 64 of "foobar". */
+static void manifest_is_as_documented(void **state) {
+    static const char want[] = "{\n \"format\": 1,\n \"step\": 7,\n \"files\": {\n  \"notes.txt\": {\n"
+                               "   \"bytes\": 6,\n   \"hash\": \"85944171f73967e8\"\n  }\n }\n}";
+    fixture *f = *state;
+    lcm_rundir *r = open_run(f);
+    lcm_ckpt_file file = {.name = "notes.txt", .data = "foobar", .len = 6};
+    char path[128];
+    lcm_buf b = {0};
+    assert_int_equal(lcm_rundir_save(f->ctx, r, 7, &file, 1, 1), LCM_OK);
+    snprintf(path, sizeof path, "%s/step_00000007/manifest.json", f->dir);
+    assert_int_equal(lcm_read_file(f->ctx, &b, path, 1000), LCM_OK);
+    assert_string_equal(b.data, want);
+    b.len = 0;
+    snprintf(path, sizeof path, "%s/latest", f->dir);
+    assert_int_equal(lcm_read_file(f->ctx, &b, path, 1000), LCM_OK);
+    assert_string_equal(b.data, "step_00000007\n");
+    lcm_buf_free(&b);
+    lcm_rundir_close(r);
+}
+
 static void refuses_bad_arguments(void **state) {
     static const char *const names[] = {"", "a/b", "../x", ".hidden", "manifest.json"};
     fixture *f = *state;
@@ -338,7 +360,7 @@ static void read_only_folder(void **state) {
 int main(void) {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
-        CASE(keeps_the_newest),           CASE(refuses_bad_arguments),         CASE(second_run_is_busy),
+        CASE(keeps_the_newest),           CASE(manifest_is_as_documented),     CASE(refuses_bad_arguments),         CASE(second_run_is_busy),
         CASE(killed_at_any_moment),       CASE(damaged_files_are_skipped),     CASE(damaged_latest_is_survived),
         CASE(later_format_is_named),      CASE(manifest_cannot_point_outside), CASE(full_disk_leaves_the_previous),
         CASE(read_only_folder),
