@@ -1,0 +1,121 @@
+/* Sentences <-> concepts. */
+#include "sonar/codec.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { ID_EOS = 3, PASS_TOKENS = 4096, PASS_ROWS = 320 };
+
+struct lcm_codec {
+    const lcm_sonar_file *file;
+    lcm_tape *tape;
+    lcm_ids ids;
+    lcm_pieces *pieces;
+    size_t *begin;
+    size_t pieces_cap, begin_cap;
+};
+
+lcm_status lcm_codec_new(lcm_ctx *ctx, lcm_codec **out, const lcm_sonar_file *file) {
+    lcm_codec *c;
+    *out = NULL;
+    LCM_TRY(lcm_calloc(ctx, &c, 1, sizeof *c));
+    c->file = file;
+    c->tape = lcm_tape_new(ctx, 1 << 20);
+    if (c->tape == NULL) {
+        free(c);
+        LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: codec");
+    }
+    *out = c;
+    return LCM_OK;
+}
+
+void lcm_codec_free(lcm_codec *c) {
+    if (c == NULL) return;
+    lcm_tape_free(c->tape);
+    lcm_ids_free(&c->ids);
+    free(c->pieces);
+    free(c->begin);
+    free(c);
+}
+
+int64_t lcm_codec_dim(const lcm_codec *c) { return c->file->model->config.model_dim; }
+
+/* One packed pass over n sentences. */
+static lcm_status encode_pass(lcm_codec *c, real *out, const lcm_pieces *s, size_t n, int32_t lang) {
+    const lcm_sonar *m = c->file->model;
+    int64_t L = lang >= 0, T = 0, room = m->config.max_seq_len + 2;
+    int32_t eos = ID_EOS;
+    lcm_sonar_packer p;
+    lcm_tensor *z;
+    lcm_tape_reset(c->tape, (lcm_tape_opts){0});
+    for (size_t i = 0; i < n; i++) T += s[i].n + 1 + L;
+    LCM_TRY(lcm_sonar_packer_begin(&p, c->tape, (int64_t)n, T));
+    for (size_t i = 0; i < n; i++) {
+        lcm_pieces cut = s[i];
+        int64_t tail = 1;
+        if (cut.n + 1 + L > room) { /* the first tokens win, the end token falls off */
+            tail = 0;
+            cut.n = room - L;
+        }
+        lcm_sonar_packer_push(&p, &lang, L, cut, &eos, tail);
+    }
+    z = lcm_sonar_encode_fwd(c->tape, m, &p.b);
+    if (z == NULL) return lcm_tape_status(c->tape);
+    memcpy(out, z->x, (size_t)(z->rows * z->cols) * sizeof *out);
+    return LCM_OK;
+}
+
+lcm_status lcm_codec_encode_ids(lcm_ctx *ctx, real *out, lcm_codec *c, const lcm_pieces *s, size_t n, int32_t lang) {
+    (void)ctx;
+    if (lang < 0) lang = c->file->lang;
+    for (size_t i = 0; i < n;) {
+        int64_t tokens = 0;
+        size_t first = i;
+        for (; i < n && (i == first || tokens + s[i].n < PASS_TOKENS); i++) tokens += s[i].n + 2;
+        LCM_TRY(encode_pass(c, out + (int64_t)first * lcm_codec_dim(c), s + first, i - first, lang));
+    }
+    return LCM_OK;
+}
+
+lcm_status lcm_codec_encode(lcm_ctx *ctx, real *out, uint8_t *cut, lcm_codec *c, const char *const *text,
+                            const size_t *len, size_t n, int32_t lang) {
+    int64_t room = c->file->model->config.max_seq_len + 2 - 1 - ((lang < 0 ? c->file->lang : lang) >= 0);
+    LCM_TRY(lcm_grow(ctx, &c->pieces, &c->pieces_cap, n + 1, sizeof *c->pieces));
+    LCM_TRY(lcm_grow(ctx, &c->begin, &c->begin_cap, n + 1, sizeof *c->begin));
+    c->ids.len = 0;
+    for (size_t i = 0; i < n; i++) {
+        lcm_status st;
+        c->begin[i] = c->ids.len;
+        st = lcm_tokenizer_encode(ctx, &c->ids, c->file->tok, text[i], len[i]);
+        if (st) return lcm_fail_within(ctx, st, "sentence %zu", i + 1);
+    }
+    c->begin[n] = c->ids.len;
+    for (size_t i = 0; i < n; i++) {
+        c->pieces[i] = (lcm_pieces){c->ids.data + c->begin[i], (int64_t)(c->begin[i + 1] - c->begin[i])};
+        if (cut) cut[i] = c->pieces[i].n > room;
+    }
+    return lcm_codec_encode_ids(ctx, out, c, c->pieces, n, lang);
+}
+
+lcm_status lcm_codec_decode(lcm_ctx *ctx, lcm_buf *out, double *scores, lcm_codec *c, const real *concepts, size_t n,
+                            int32_t lang, const lcm_beam_opts *opts) {
+    lcm_beam_opts o = opts ? *opts : lcm_beam_opts_default();
+    int64_t D = lcm_codec_dim(c), per_call = PASS_ROWS / (o.beam_size > 0 ? o.beam_size : 1);
+    int32_t prompt[2] = {ID_EOS, lang < 0 ? c->file->lang : lang};
+    lcm_status st = LCM_OK;
+    if (per_call < 1) per_call = 1;
+    for (size_t i = 0; st == LCM_OK && i < n; i += (size_t)per_call) {
+        lcm_hypotheses h[PASS_ROWS];
+        size_t k = n - i < (size_t)per_call ? n - i : (size_t)per_call;
+        LCM_TRY(lcm_beam_search(ctx, h, c->file->model, concepts + (int64_t)i * D, (int64_t)k, prompt,
+                                prompt[1] >= 0 ? 2 : 1, &o));
+        for (size_t j = 0; j < k; j++) {
+            if (st == LCM_OK && h[j].n > 0)
+                st = lcm_tokenizer_decode(ctx, out, c->file->tok, h[j].items[0].ids, (size_t)h[j].items[0].n);
+            if (st == LCM_OK) st = lcm_buf_append(ctx, out, "", 1);
+            if (scores) scores[i + j] = h[j].n > 0 ? h[j].items[0].score : -INFINITY;
+            lcm_hypotheses_free(&h[j]);
+        }
+    }
+    return st;
+}

@@ -1,0 +1,195 @@
+/* Concept models as a training task. */
+#include "train/task_concept.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const lcm_field lcm_task_concept_fields[] = {
+    LCM_F_INT(lcm_task_concept_config, batch_concepts, 2, 1e8, "concepts per micro-batch"),
+    LCM_F_INT(lcm_task_concept_config, window, 0, 1e9, "documents grouped by length; 0 = none"),
+    LCM_F_INT(lcm_task_concept_config, max_len, 2, 1e6, "longer documents are wrapped into chunks of so many concepts"),
+    LCM_F_INT(lcm_task_concept_config, min_len, 1, 1e6, "shorter chunks are left out"),
+    LCM_F_INT(lcm_task_concept_config, valid_batches, 0, 1e9, "micro-batches per validation, 0 = all"),
+    LCM_F_END};
+
+lcm_task_concept_config lcm_task_concept_config_default(void) {
+    lcm_task_concept_config c = {.batch_concepts = 1024, .max_len = 128, .min_len = 2, .valid_batches = 8};
+    return c;
+}
+
+/* ---- chunks ---- */
+
+static void add_chunk(lcm_chunks *c, int64_t first, int64_t length, bool ends, int64_t min_len) {
+    if (length < min_len) {
+        c->n_short++;
+        return;
+    }
+    c->first[c->n] = first;
+    c->lengths[c->n] = length;
+    c->ends[c->n++] = ends;
+}
+
+lcm_status lcm_chunks_make(lcm_ctx *ctx, lcm_chunks *out, const lcm_store *store, const real *eot,
+                           const lcm_task_concept_config *config) {
+    int64_t docs = lcm_store_n_docs(store), W = config->max_len;
+    size_t cap = (size_t)(lcm_store_n_concepts(store) / W + 2 * docs + 1);
+    lcm_chunks c = {.store = store, .eot = eot};
+    lcm_status st = lcm_calloc(ctx, &c.first, cap, sizeof *c.first);
+    memset(out, 0, sizeof *out);
+    if (st == LCM_OK) st = lcm_calloc(ctx, &c.lengths, cap, sizeof *c.lengths);
+    if (st == LCM_OK) st = lcm_calloc(ctx, &c.ends, cap, sizeof *c.ends);
+    for (int64_t i = 0; st == LCM_OK && i < docs; i++) {
+        int64_t first, count, total;
+        st = lcm_store_doc(ctx, &first, &count, store, i);
+        total = count + (eot != NULL);
+        for (int64_t at = 0; st == LCM_OK && at < total; at += W)
+            add_chunk(&c, first + at, total - at < W ? total - at : W, at + W >= total, config->min_len);
+    }
+    if (st) lcm_chunks_free(&c);
+    else *out = c;
+    return st;
+}
+
+void lcm_chunks_free(lcm_chunks *c) {
+    free(c->first);
+    free(c->lengths);
+    free(c->ends);
+    memset(c, 0, sizeof *c);
+}
+
+lcm_status lcm_chunks_read(lcm_ctx *ctx, real *dst, const lcm_chunks *c, int64_t i) {
+    int64_t D = lcm_store_dim(c->store), n = c->lengths[i] - (c->eot && c->ends[i]);
+    LCM_TRY(lcm_store_vectors(ctx, dst, c->store, c->first[i], n));
+    if (c->eot && c->ends[i]) memcpy(dst + n * D, c->eot, (size_t)D * sizeof *dst);
+    return LCM_OK;
+}
+
+/* ---- task ---- */
+
+typedef struct task_concept {
+    lcm_task task;
+    lcm_task_concept_config config;
+    lcm_model *model;
+    const lcm_criterion *criterion;
+    const lcm_chunks *train, *valid;
+    lcm_batches *batches;
+    lcm_status (*write_model)(lcm_ctx *ctx, void *user, const real *x, lcm_buf *out);
+    void *user;
+} task_concept;
+
+static lcm_status batch_loss(lcm_ctx *ctx, task_concept *s, lcm_tape *t, const lcm_chunks *c, const int64_t *items,
+                             int64_t n, const lcm_draws *draws, lcm_task_loss *out) {
+    int64_t D = lcm_store_dim(c->store), total = 0;
+    int32_t *off = lcm_tape_alloc(t, (size_t)(n + 1) * sizeof *off);
+    lcm_concept_batch b = {.n_docs = n, .off = off};
+    lcm_model_loss l = {0};
+    real *x;
+    for (int64_t i = 0; i < n; i++) total += c->lengths[items[i]];
+    x = lcm_tape_alloc(t, (size_t)(total * D) * sizeof *x);
+    LCM_TRY(lcm_tape_status(t));
+    off[0] = 0;
+    for (int64_t i = 0; i < n; i++) {
+        LCM_TRY(lcm_chunks_read(ctx, x + off[i] * D, c, items[i]));
+        off[i + 1] = off[i] + (int32_t)c->lengths[items[i]];
+    }
+    b.x = x;
+    LCM_TRY(lcm_model_loss_run(ctx, &l, t, s->model, &b, s->criterion, draws));
+    out->out = l.out;
+    out->sum = l.sum;
+    out->count = (double)l.n_targets;
+    out->items = (double)total;
+    out->n_metrics = 1;
+    /* per channel, so that 1 is the loss of predicting the mean of normalised vectors */
+    out->metrics[0] = (lcm_metric){"mse", l.squared, (double)(l.n_targets * D)};
+    return LCM_OK;
+}
+
+static lcm_status loss(lcm_ctx *ctx, void *self, lcm_tape *t, uint64_t seed, uint64_t draw, lcm_task_loss *out) {
+    task_concept *s = self;
+    const int64_t *items;
+    int64_t n;
+    lcm_draws draws = {.seed = seed, .step = draw};
+    LCM_TRY(lcm_batches_next(ctx, &items, &n, s->batches));
+    return batch_loss(ctx, s, t, s->train, items, n, &draws, out);
+}
+
+static lcm_status validate(lcm_ctx *ctx, void *self, lcm_tape *t, lcm_task_loss *out) {
+    task_concept *s = self;
+    const lcm_chunks *c = s->valid;
+    int64_t *items, at = 0;
+    lcm_status st;
+    LCM_TRY(lcm_calloc(ctx, &items, (size_t)c->n, sizeof *items));
+    memset(out, 0, sizeof *out);
+    out->n_metrics = 1;
+    out->metrics[0].name = "mse";
+    st = LCM_OK;
+    for (int64_t batch = 0; st == LCM_OK && at < c->n && (s->config.valid_batches == 0 || batch < s->config.valid_batches);
+         batch++) {
+        lcm_draws draws = {.seed = 12345, .step = (uint64_t)batch};
+        lcm_task_loss one = {0};
+        int64_t n = 0, total = 0;
+        for (; at < c->n && (n == 0 || total + c->lengths[at] <= s->config.batch_concepts); at++) {
+            total += c->lengths[at];
+            items[n++] = at;
+        }
+        lcm_tape_reset(t, (lcm_tape_opts){0});
+        st = batch_loss(ctx, s, t, c, items, n, &draws, &one);
+        out->metrics[0].sum += one.metrics[0].sum;
+        out->metrics[0].weight += one.metrics[0].weight;
+    }
+    free(items);
+    return st;
+}
+
+static lcm_status write_model(lcm_ctx *ctx, void *self, const real *x, lcm_buf *out) {
+    task_concept *s = self;
+    return s->write_model(ctx, s->user, x, out);
+}
+
+static void tell(void *self, int64_t state[LCM_TASK_STATE]) {
+    lcm_batches_state b = lcm_batches_tell(((task_concept *)self)->batches);
+    state[0] = b.epoch;
+    state[1] = b.position;
+}
+
+static lcm_status seek(lcm_ctx *ctx, void *self, const int64_t state[LCM_TASK_STATE]) {
+    return lcm_batches_seek(ctx, ((task_concept *)self)->batches, (lcm_batches_state){state[0], state[1]});
+}
+
+lcm_status lcm_task_concept_new(lcm_ctx *ctx, lcm_task **out, const lcm_task_concept_config *config, lcm_model *model,
+                                const lcm_criterion *criterion, const lcm_chunks *train, const lcm_chunks *valid,
+                                lcm_status (*write)(lcm_ctx *ctx, void *user, const real *x, lcm_buf *bytes), void *user,
+                                uint64_t seed) {
+    task_concept *s;
+    lcm_pack_opts pack = {.budget = config->batch_concepts, .window = config->window, .seed = seed};
+    lcm_status st;
+    *out = NULL;
+    if (train->n == 0) LCM_FAIL(ctx, LCM_ERR_ARG, "the training store has no document of %lld concepts or more", (long long)config->min_len);
+    if (config->max_len > config->batch_concepts)
+        LCM_FAIL(ctx, LCM_ERR_ARG, "task.max_len %lld exceeds task.batch_concepts %lld", (long long)config->max_len,
+                 (long long)config->batch_concepts);
+    LCM_TRY(lcm_calloc(ctx, &s, 1, sizeof *s));
+    s->config = *config;
+    s->model = model;
+    s->criterion = criterion;
+    s->train = train;
+    s->valid = valid && valid->n ? valid : NULL;
+    s->write_model = write;
+    s->user = user;
+    s->task = (lcm_task){s, &model->params, "concepts", loss, s->valid ? validate : NULL, write_model, tell, seek};
+    st = lcm_batches_new(ctx, &s->batches, train->lengths, train->n, &pack);
+    if (st) {
+        free(s);
+        return st;
+    }
+    *out = &s->task;
+    return LCM_OK;
+}
+
+void lcm_task_concept_free(lcm_task *task) {
+    task_concept *s;
+    if (task == NULL) return;
+    s = task->self;
+    lcm_batches_free(s->batches);
+    free(s);
+}
