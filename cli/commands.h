@@ -5,6 +5,7 @@
 #include "cli.h"
 
 extern const cli_command cmd_info;
+extern const cli_command cmd_segment;
 extern const cli_command cmd_train;
 
 #endif

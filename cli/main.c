@@ -11,6 +11,7 @@
 
 static const cli_command *const commands[] = {
     &cmd_info,
+    &cmd_segment,
     &cmd_train,
     NULL,
 };

@@ -64,9 +64,26 @@ expect 3 info -qc model; says err "NaN"
 # A message about a hostile file name carries no escape sequence either.
 expect 1 info "$(printf 'a\033[31m')"; grep -q "$(printf '\033')" err && fail "raw escape sequence in a message"
 
+# Sentences.
+printf 'Dr. No came\n  in. "Go!" he said.\r\nTabs\tstay. A\tb \n\n Last' >text
+printf 'Dr. No came in.\n"Go!" he said.\nTabs\tstay.\nA\tb\nLast\n' >want
+expect 0 segment text; silent err
+cmp out want || { fail "segment:"; cat out; }
+"$lcm" segment <text | cmp - want || fail "segment of standard input"
+"$lcm" segment - <text | cmp - <("$lcm" segment text) || fail "segment -"
+expect 0 segment --json text; says out '{"begin": 0, "end": 17, "text": "Dr. No came\n  in."}'
+printf 'one two three four' >words
+expect 0 segment --max-chars 8 words; [ "$(wc -l <out)" -gt 1 ] || fail "--max-chars has no effect"
+expect 0 segment empty;                silent out; silent err
+printf 'ab\377c' >latin;               expect 3 segment latin; silent out; says err "2"
+expect 2 segment --lang='?' text;      silent out
+expect 2 segment --max-chars=-1 text;  silent out; says err "outside"
+expect 1 segment missing;              silent out; says err "missing"
+expect 1 segment folder;               silent out; says err "folder"
+
 # Standard output that cannot be written.
 if [ -e /dev/full ]; then
-    for args in "--help" "--version" "info model" "info --json model" "info --help"; do
+    for args in "--help" "--version" "info model" "info --json model" "info --help" "segment text"; do
         "$lcm" $args >/dev/full 2>err; got=$?
         [ $got = 1 ] || fail "lcm $args > /dev/full exits $got"
         [ "$(wc -l <err)" = 1 ] || fail "lcm $args > /dev/full: not one line: $(cat err)"
