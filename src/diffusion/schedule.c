@@ -39,7 +39,7 @@ static double curve(const lcm_schedule_config *c, double u) {
         double x = cos((u + 0.008) / 1.008 * acos(0.0));
         return x * x;
     }
-    u = fmax(u, 1e-32);
+    /* u = 0 and u = 1 go through the infinities of log to exactly 1 and 0 */
     return 1 / (1 + exp(c->sigmoid_scale * log(u / (1 - u)) - c->sigmoid_centre));
 }
 

@@ -132,14 +132,11 @@ static double normal_quantile(double p) {
 
 static void fit_standard(double *center, double *scale, const real *v, int64_t n) {
     double sum = 0, ss = 0;
-    bool constant = true;
-    for (int64_t i = 0; i < n; i++) {
-        sum += v[i];
-        constant = constant && v[i] == v[0];
-    }
-    *center = sum / (double)n;
+    for (int64_t i = 0; i < n; i++)
+        sum += (double)v[i] - (double)v[0]; /* shifted: a constant channel has exactly no spread */
+    *center = v[0] + sum / (double)n;
     for (int64_t i = 0; i < n; i++) ss += (v[i] - *center) * (v[i] - *center);
-    *scale = constant ? 0 : sqrt(ss / (double)n); /* the mean of n equal numbers may be off by one bit */
+    *scale = sqrt(ss / (double)n);
 }
 
 /* v holds all n values of channel d and is reordered. */
