@@ -150,6 +150,9 @@ static void steps_are_honoured(void **state) {
     assert_int_equal(ts.n, 50);
     for (int64_t i = 0; i + 1 < ts.n; i++) assert_int_equal(ts.prev[i], ts.t[i + 1]);
     lcm_timesteps_free(&ts);
+    assert_int_equal(lcm_timesteps_make(ctx, &ts, 100, 7, LCM_SPACING_COMPAT_TRAILING), LCM_OK);
+    assert_int_equal(ts.prev[ts.n - 1], -1); /* 1 - 14: clean data, not an index */
+    lcm_timesteps_free(&ts);
     assert_int_equal(lcm_timesteps_make(ctx, &ts, 100, 0, LCM_SPACING_EXACT), LCM_ERR_ARG);
     assert_int_equal(lcm_timesteps_make(ctx, &ts, 100, 101, LCM_SPACING_EXACT), LCM_ERR_ARG);
     assert_null(ts.t);
@@ -372,6 +375,57 @@ static void rows_are_independent(void **state) {
     lcm_ctx_free(ctx);
 }
 
+static void numbered_noise(void *user, real *out, int64_t rows, int64_t dim, int64_t call) {
+    (void)user;
+    fill_normal(out, rows * dim, 50 + (uint64_t)call);
+}
+
+/* One row through all options at once, against the loop written out in double from the formulas. */
+static void sampler_equals_the_formulas(void **state) {
+    static const int64_t levels[] = {99, 66, 32, -1}; /* round(100 - 100 k/3) - 1 */
+    const double eta = 0.5, scale = 2, rescale = 0.4, lambda = 1.25, init = 3;
+    lcm_ctx *ctx = lcm_ctx_new();
+    lcm_schedule *s = make(ctx, LCM_SCHEDULE_COSINE, 100, true, LCM_PREDICT_SAMPLE);
+    lcm_sampler_config c = lcm_sampler_config_default();
+    lcm_sampler *sampler;
+    int64_t single = 1;
+    real got[D], noise[D], c_row[D], u_row[D], row[D], spare[D];
+    double x[D], x0[D], eps[D];
+    (void)state;
+    c.steps = 3, c.eta = eta, c.guidance_scale = scale, c.guidance_rescale = rescale;
+    c.epsilon_scaling = lambda, c.initial_noise_scale = init;
+    c.thresholding = true, c.threshold_ratio = 0.5, c.threshold_max = 2;
+    assert_int_equal(lcm_sampler_new(ctx, &sampler, s, &c, 1, D), LCM_OK);
+    assert_int_equal(lcm_sampler_run(ctx, got, sampler, 1, squash, &single, numbered_noise, NULL), LCM_OK);
+    numbered_noise(NULL, noise, 1, D, 0);
+    for (int i = 0; i < D; i++) x[i] = init * (double)noise[i];
+    for (int k = 0; k < 3; k++) {
+        double a = s->alpha_bar[levels[k]], b = lcm_schedule_alpha_bar(s, levels[k + 1]);
+        double sd = eta * sqrt((1 - b) / (1 - a) * (1 - a / b));
+        for (int i = 0; i < D; i++) {
+            x0[i] = tanh(x[i] + 0.3);
+            eps[i] = (x[i] - sqrt(a) * x0[i]) / sqrt(1 - a);
+            c_row[i] = (real)eps[i];
+            u_row[i] = (real)((x[i] - sqrt(a) * tanh(x[i])) / sqrt(1 - a));
+        }
+        lcm_guide(row, c_row, u_row, scale, rescale, 1, D);
+        for (int i = 0; i < D && k > 0; i++) {
+            eps[i] = (double)row[i];
+            x0[i] = (x[i] - sqrt(1 - a) * eps[i]) / sqrt(a);
+        }
+        for (int i = 0; i < D; i++) row[i] = (real)x0[i];
+        lcm_threshold_rows(row, 0.5, 2, spare, 1, D);
+        numbered_noise(NULL, noise, 1, D, k + 1);
+        for (int i = 0; i < D; i++)
+            x[i] = sqrt(b) * (double)row[i] + sqrt(1 - b - sd * sd) * eps[i] / lambda + sd * (double)noise[i];
+    }
+    /* a hundred roundings of numbers up to 5, amplified by 1/sqrt(abar) < 2 at each guided step */
+    for (int i = 0; i < D; i++) assert_near((double)got[i], (double)row[i], 500 * EPS);
+    lcm_sampler_free(sampler);
+    lcm_schedule_free(s);
+    lcm_ctx_free(ctx);
+}
+
 typedef struct bounds {
     const real *first; /* what x must be at the first call */
     double bound;
@@ -577,6 +631,7 @@ int main(void) {
                                        cmocka_unit_test(guidance_restores_contrast),
                                        cmocka_unit_test(threshold_bounds),
                                        cmocka_unit_test(start_and_clipping),
+                                       cmocka_unit_test(sampler_equals_the_formulas),
                                        cmocka_unit_test(ancestral_steps_keep_variance),
                                        cmocka_unit_test(rows_are_independent),
                                        cmocka_unit_test(sampler_failures),
