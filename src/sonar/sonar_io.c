@@ -1,46 +1,36 @@
 /* SONAR model files. */
 #include "sonar/sonar_io.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "modelfile/model_meta.h"
 #include "modelfile/params_io.h"
 
-static lcm_status put_meta(lcm_ctx *ctx, lcm_st_writer *w, const lcm_sonar *m, const lcm_tokenizer *tok,
-                           const char *space, const char *provenance) {
+static lcm_status put_meta(lcm_ctx *ctx, lcm_st_writer *w, const lcm_sonar *m, const lcm_tokenizer *tok, uint64_t space,
+                           const json_t *provenance) {
     json_t *config = lcm_config_write(&m->config, lcm_sonar_config_fields);
-    char *text = config ? json_dumps(config, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
     lcm_buf langs = {0};
-    lcm_status st = text ? LCM_OK : lcm_fail(ctx, LCM_ERR_NOMEM, "out of memory: configuration");
+    lcm_status st = config ? LCM_OK : lcm_fail(ctx, LCM_ERR_NOMEM, "out of memory: configuration");
     for (int i = 0; st == LCM_OK && i < lcm_tokenizer_n_langs(tok); i++)
         st = lcm_buf_printf(ctx, &langs, "%s%s", i ? " " : "", lcm_tokenizer_lang(tok, i));
-    if (st == LCM_OK) st = lcm_st_writer_meta(ctx, w, "lcm.format", "1");
-    if (st == LCM_OK) st = lcm_st_writer_meta(ctx, w, "lcm.kind", "sonar");
-    if (st == LCM_OK) st = lcm_st_writer_meta(ctx, w, "lcm.config", text);
-    if (st == LCM_OK) st = lcm_st_writer_meta(ctx, w, "lcm.space", space);
+    if (st == LCM_OK) st = lcm_model_meta_write(ctx, w, "sonar", space, config, provenance);
     if (st == LCM_OK) st = lcm_st_writer_meta(ctx, w, "lcm.langs", langs.data ? langs.data : "");
-    if (st == LCM_OK && provenance) st = lcm_st_writer_meta(ctx, w, "lcm.provenance", provenance);
     lcm_buf_free(&langs);
-    free(text);
     json_decref(config);
     return st;
 }
 
 lcm_status lcm_sonar_write(lcm_ctx *ctx, lcm_buf *out, const lcm_sonar *m, const real *x, const lcm_tokenizer *tok,
-                           lcm_dtype dtype, const char *space, const char *provenance) {
+                           lcm_dtype dtype, uint64_t space, const json_t *provenance) {
     lcm_st_writer *w = NULL;
     size_t tok_len;
     const void *tok_bytes = lcm_tokenizer_model(tok, &tok_len);
     int64_t dim = (int64_t)tok_len;
-    char own[17];
     lcm_status st;
-    if (space == NULL) {
-        uint64_t h = lcm_hash64(LCM_HASH_INIT, tok_bytes, tok_len);
-        h = lcm_hash64(h, x ? x : m->params.x, (size_t)m->params.n_flat * sizeof(real));
-        snprintf(own, sizeof own, "%016" PRIx64, h);
-        space = own;
+    if (space == 0) {
+        space = lcm_hash64(LCM_HASH_INIT, tok_bytes, tok_len);
+        space = lcm_hash64(space, x ? x : m->params.x, (size_t)m->params.n_flat * sizeof(real));
     }
     LCM_TRY(lcm_st_writer_new(ctx, &w));
     st = put_meta(ctx, w, m, tok, space, provenance);
@@ -71,36 +61,29 @@ static lcm_status load_tokenizer(lcm_ctx *ctx, lcm_sonar_file *f, const lcm_st *
     return s;
 }
 
-static lcm_status load(lcm_ctx *ctx, lcm_sonar_file *f, const lcm_st *st, int parts, bool with_grad) {
-    const char *kind = lcm_st_meta(st, "lcm.kind"), *format = lcm_st_meta(st, "lcm.format");
-    const char *config = lcm_st_meta(st, "lcm.config"), *space = lcm_st_meta(st, "lcm.space");
+static lcm_status load(lcm_ctx *ctx, lcm_sonar_file *f, const lcm_st *st, const lcm_model_meta *meta, int parts,
+                       bool with_grad) {
     lcm_sonar_config c = lcm_sonar_config_default();
-    json_t *j;
-    lcm_status s;
-    if (kind == NULL || format == NULL || config == NULL || space == NULL || strlen(space) != 16)
-        LCM_FAIL(ctx, LCM_ERR_FORMAT, "no lcm model: lcm.kind, lcm.format, lcm.config or lcm.space is missing");
-    if (strcmp(format, "1") != 0) LCM_FAIL(ctx, LCM_ERR_VERSION, "format '%.20s', this build reads 1", format);
-    if (strcmp(kind, "sonar") != 0) LCM_FAIL(ctx, LCM_ERR_FORMAT, "the file holds a '%.40s', not a sonar", kind);
-    LCM_TRY(lcm_json_parse(ctx, &j, config, strlen(config), "lcm.config"));
-    s = lcm_config_read(ctx, &c, lcm_sonar_config_fields, j, "lcm.config");
-    json_decref(j);
-    if (s) return s;
+    LCM_TRY(lcm_config_read(ctx, &c, lcm_sonar_config_fields, meta->config, "lcm.config"));
     LCM_TRY(load_tokenizer(ctx, f, st));
     if (lcm_tokenizer_size(f->tok) > c.vocab_size)
         LCM_FAIL(ctx, LCM_ERR_SHAPE, "the tokeniser has %d ids, the embedding %lld rows", lcm_tokenizer_size(f->tok),
                  (long long)c.vocab_size);
-    memcpy(f->space, space, 17);
+    f->space = meta->space;
+    lcm_space_format(f->space_hex, f->space);
     LCM_TRY(lcm_sonar_new(ctx, &f->model, &c, parts, with_grad));
     return lcm_params_get(ctx, &f->model->params, st);
 }
 
 lcm_status lcm_sonar_load(lcm_ctx *ctx, lcm_sonar_file *out, const char *path, int parts, bool with_grad) {
     lcm_st *st = NULL;
+    lcm_model_meta meta = {0};
     lcm_sonar_file f = {0};
     lcm_status s;
     memset(out, 0, sizeof *out);
-    LCM_TRY(lcm_st_open(ctx, &st, path));
-    s = load(ctx, &f, st, parts, with_grad);
+    LCM_TRY(lcm_model_open(ctx, &st, &meta, path, "sonar"));
+    s = load(ctx, &f, st, &meta, parts, with_grad);
+    lcm_model_meta_free(&meta);
     lcm_st_close(st);
     if (s) {
         lcm_sonar_file_close(&f);

@@ -6,6 +6,8 @@
 #ifndef LCM_SONAR_IO_H
 #define LCM_SONAR_IO_H
 
+#include <jansson.h>
+
 #include "modelfile/safetensors.h"
 #include "sonar/model.h"
 #include "token/tokenizer.h"
@@ -14,7 +16,8 @@ typedef struct lcm_sonar_file {
     lcm_sonar *model;
     lcm_tokenizer *tok;
     int32_t lang;     /* id of the first language; -1 when the tokeniser has none */
-    char space[17];   /* 16 hex digits */
+    uint64_t space;
+    char space_hex[17];
 } lcm_sonar_file;
 
 /* parts: LCM_SONAR_ENCODER | LCM_SONAR_DECODER. Tensors of other parts are ignored; a missing,
@@ -22,9 +25,9 @@ typedef struct lcm_sonar_file {
 lcm_status lcm_sonar_load(lcm_ctx *ctx, lcm_sonar_file *out, const char *path, int parts, bool with_grad);
 void lcm_sonar_file_close(lcm_sonar_file *f);
 
-/* Appends the file's bytes. x: flat parameter values (NULL = the model's own); space NULL = hash of
- * the values as stored. provenance: JSON text or NULL. */
+/* Appends the file's bytes. x: flat parameter values (NULL = the model's own). space 0: a new one,
+ * the hash of tokeniser and values. provenance: JSON object or NULL. */
 lcm_status lcm_sonar_write(lcm_ctx *ctx, lcm_buf *out, const lcm_sonar *m, const real *x, const lcm_tokenizer *tok,
-                           lcm_dtype dtype, const char *space, const char *provenance);
+                           lcm_dtype dtype, uint64_t space, const json_t *provenance);
 
 #endif

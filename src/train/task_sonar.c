@@ -102,7 +102,7 @@ static lcm_status validate(lcm_ctx *ctx, void *self, lcm_tape *t, lcm_task_loss 
 
 static lcm_status write_model(lcm_ctx *ctx, void *self, const real *x, lcm_buf *out) {
     task_sonar *s = self;
-    return lcm_sonar_write(ctx, out, s->model, x, s->tok, LCM_DT_REAL, NULL, NULL);
+    return lcm_sonar_write(ctx, out, s->model, x, s->tok, LCM_DT_REAL, 0, NULL);
 }
 
 static void tell(void *self, int64_t state[LCM_TASK_STATE]) {
