@@ -4,7 +4,8 @@
 
 #include <stddef.h>
 
-/* New empty folder below $TMPDIR or /tmp; heap, for tmpdir_free, which also removes it. */
+/* New empty folder below $TMPDIR, else in memory (/dev/shm, where fsync is free), else in /tmp.
+ * Heap; tmpdir_free removes the folder, too. */
 char *tmpdir_new(void);
 void tmpdir_free(char *dir);
 
