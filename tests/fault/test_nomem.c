@@ -63,7 +63,6 @@ static void step_out_of_memory(void **state) {
                 break;
             }
             failures++;
-
             assert_int_equal(lcm_tape_status(t), LCM_ERR_NOMEM);
             assert_true(step(t, m) == want);
             assert_int_equal(lcm_tape_status(t), LCM_OK);
