@@ -134,6 +134,8 @@ lcm_status lcm_task_sonar_new(lcm_ctx *ctx, lcm_task **out, const lcm_task_sonar
     if (config->objective.freeze_encoder) {
         lcm_params_freeze(&model->params, "encoder", true);
         lcm_params_freeze(&model->params, "layer_norm", true);
+        /* a shared table is part of the encoder: training it would move the space */
+        if (model->enc_embed == model->dec_embed) lcm_params_freeze(&model->params, "decoder_frontend.embed", true);
     }
     st = lcm_calloc(ctx, &s->cost, (size_t)train->n, sizeof *s->cost);
     for (int64_t i = 0; st == LCM_OK && i < train->n; i++) s->cost[i] = train->lengths[i] + 1 + (lang >= 0);
