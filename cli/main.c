@@ -65,6 +65,7 @@ int main(int argc, char **argv) {
     cli_calm_openmp(argv);
     cli_guard_descriptors();
     signal(SIGPIPE, SIG_DFL); /* some parents ignore it for us; `lcm … | head` must end quietly */
+    signal(SIGXFSZ, SIG_IGN); /* a file-size limit is an error like a full disk, not a death */
     c.color = isatty(STDERR_FILENO) && !(no_color && *no_color) && !(term && strcmp(term, "dumb") == 0);
     c.ctx = lcm_ctx_new();
     code = c.ctx ? run(&c, argc, argv) : CLI_NO_MEMORY;

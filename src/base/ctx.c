@@ -37,14 +37,22 @@ const char *lcm_ctx_message(const lcm_ctx *ctx) { return ctx->message; }
 
 lcm_status lcm_ctx_code(const lcm_ctx *ctx) { return ctx->code; }
 
+/* Names out of hostile files end up in messages: one line it stays, and no terminal is steered. */
+static void record(lcm_ctx *ctx, lcm_status code, const char *text) {
+    size_t i = 0;
+    for (; text[i] && i < sizeof ctx->message - 1; i++)
+        ctx->message[i] = (unsigned char)text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i];
+    ctx->message[i] = '\0';
+    ctx->code = code;
+}
+
 lcm_status lcm_fail(lcm_ctx *ctx, lcm_status code, const char *fmt, ...) {
     va_list ap;
     char text[sizeof ctx->message];
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap); /* aside: an argument may be the old message */
     va_end(ap);
-    memcpy(ctx->message, text, sizeof text);
-    ctx->code = code;
+    record(ctx, code, text);
     return code;
 }
 
@@ -58,8 +66,7 @@ lcm_status lcm_fail_within(lcm_ctx *ctx, lcm_status code, const char *fmt, ...) 
     if (n < 0) n = 0;
     if ((size_t)n < sizeof text)
         snprintf(text + n, sizeof text - (size_t)n, ": %s", ctx->message);
-    memcpy(ctx->message, text, sizeof text);
-    ctx->code = code;
+    record(ctx, code, text);
     return code;
 }
 

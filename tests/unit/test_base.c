@@ -127,6 +127,16 @@ static void config_is_strict(void **state) {
     lcm_ctx_free(ctx);
 }
 
+static void messages_are_one_line(void **state) {
+    lcm_ctx *ctx = lcm_ctx_new();
+    (void)state;
+    lcm_fail(ctx, LCM_ERR_FORMAT, "tensor '%s'", "a\nb\033[2Jc");
+    assert_string_equal(lcm_ctx_message(ctx), "tensor 'a?b?[2Jc'");
+    lcm_fail_within(ctx, LCM_ERR_FORMAT, "file '%s'", "x");
+    assert_string_equal(lcm_ctx_message(ctx), "file 'x': tensor 'a?b?[2Jc'");
+    lcm_ctx_free(ctx);
+}
+
 static void files_are_replaced_whole(void **state) {
     lcm_ctx *ctx = lcm_ctx_new();
     char dir[] = "/tmp/lcm-base-XXXXXX", path[LCM_PATH_MAX];
@@ -155,7 +165,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(philox_known_answers), cmocka_unit_test(normal_has_unit_variance),
         cmocka_unit_test(arena_steady_state),   cmocka_unit_test(utf8_strict),
-        cmocka_unit_test(config_is_strict),     cmocka_unit_test(files_are_replaced_whole),
+        cmocka_unit_test(config_is_strict),     cmocka_unit_test(files_are_replaced_whole), cmocka_unit_test(messages_are_one_line),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
