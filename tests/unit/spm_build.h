@@ -64,7 +64,7 @@ static inline void put_head(lcm_buf *b) {
 }
 
 static inline void put_body(lcm_buf *b) {
-    static const char *const texts[] = {"\xe2\x96\x81", "a", "b", "ab", "\xe2\x96\x81" "a"};
+    static const char *const texts[] = {"\xe2\x96\x81", "a", "b", "ab", ("\xe2\x96\x81" "a")};
     for (int i = 0; i < 5; i++) put_piece(b, texts[i], LCM_SPM_NORMAL);
 }
 
