@@ -32,61 +32,75 @@ static lcm_status push_trimmed(lcm_ctx *ctx, lcm_spans *out, const char *text, s
     return s.begin < s.end ? lcm_spans_push(ctx, out, s.begin, s.end) : LCM_OK;
 }
 
-/* Cuts from `*begin` on so that less than a full cap of code points is left before `end`. */
-static lcm_status cut_code_points(lcm_ctx *ctx, lcm_spans *out, const char *text, size_t *begin, size_t end,
-                                  size_t max_chars) {
-    size_t at = *begin, n = 0;
-    while (at < end) {
-        lcm_char_next(text, &at);
-        if (++n < max_chars) continue;
-        LCM_TRY(push_trimmed(ctx, out, text, *begin, at));
-        *begin = at;
-        n = 0;
-    }
-    return LCM_OK;
+static bool too_long(const char *text, lcm_span s, size_t max_chars) {
+    return s.end - s.begin > max_chars && lcm_span_chars(text, s) > max_chars;
 }
 
-static lcm_status cut_graphemes(lcm_ctx *ctx, lcm_spans *out, const char *text, lcm_span s, size_t max_chars,
-                                UBreakIterator *it) {
+static lcm_status cut_code_points(lcm_ctx *ctx, lcm_spans *out, const char *text, lcm_span s,
+                                  size_t max_chars) {
+    size_t begin = s.begin, n = 0;
+    for (size_t at = s.begin; at < s.end;) {
+        lcm_char_next(text, &at);
+        if (++n < max_chars) continue;
+        LCM_TRY(push_trimmed(ctx, out, text, begin, at));
+        begin = at;
+        n = 0;
+    }
+    return push_trimmed(ctx, out, text, begin, s.end);
+}
+
+/* Glues the units between the breaks of `it` like lcm_resplit its words: a unit over the cap stands alone. */
+static lcm_status glue_units(lcm_ctx *ctx, lcm_spans *out, const char *text, lcm_span s, size_t max_chars,
+                             UBreakIterator *it) {
     size_t begin = s.begin, chars = 0, last = s.begin;
     int32_t b;
     for (ubrk_first(it); (b = ubrk_next(it)) != UBRK_DONE; last = s.begin + (size_t)b) {
-        size_t end = s.begin + (size_t)b;
-        size_t n = lcm_span_chars(text, (lcm_span){last, end});
-        if (chars + n > max_chars) {
+        size_t n = lcm_span_chars(text, (lcm_span){last, s.begin + (size_t)b});
+        if (chars + n > max_chars && last > begin) {
             LCM_TRY(push_trimmed(ctx, out, text, begin, last));
             begin = last;
             chars = 0;
-        }
-        if (n > max_chars) {
-            LCM_TRY(cut_code_points(ctx, out, text, &begin, end, max_chars));
-            n = lcm_span_chars(text, (lcm_span){begin, end});
         }
         chars += n;
     }
     return push_trimmed(ctx, out, text, begin, s.end);
 }
 
-static lcm_status hard_cut(lcm_ctx *ctx, lcm_spans *out, const char *text, lcm_span s, size_t max_chars) {
+static lcm_status cut_units(lcm_ctx *ctx, lcm_spans *out, const char *text, lcm_span s, size_t max_chars,
+                            UBreakIteratorType type) {
     UErrorCode err = U_ZERO_ERROR;
     UText ut = UTEXT_INITIALIZER;
     UBreakIterator *it;
     lcm_status st;
     utext_openUTF8(&ut, text + s.begin, (int64_t)(s.end - s.begin), &err);
-    it = ubrk_open(UBRK_CHARACTER, "en", NULL, 0, &err);
+    it = ubrk_open(type, "en", NULL, 0, &err);
     if (U_SUCCESS(err)) ubrk_setUText(it, &ut, &err);
     if (U_SUCCESS(err)) {
-        st = cut_graphemes(ctx, out, text, s, max_chars, it);
+        st = glue_units(ctx, out, text, s, max_chars, it);
     } else {
-        st = lcm_fail(ctx, LCM_ERR_NOMEM, "grapheme breaks: ICU says %s", u_errorName(err));
+        st = lcm_fail(ctx, LCM_ERR_NOMEM, "breaks for the cap: ICU says %s", u_errorName(err));
     }
     if (it != NULL) ubrk_close(it);
     utext_close(&ut);
     return st;
 }
 
-static bool too_long(const char *text, lcm_span s, size_t max_chars) {
-    return s.end - s.begin > max_chars && lcm_span_chars(text, s) > max_chars;
+/* One pass with a finer knife over what is still too long. */
+typedef enum knife { KNIFE_LINE, KNIFE_GRAPHEME, KNIFE_CODE_POINT, N_KNIVES } knife;
+
+static lcm_status knife_pass(lcm_ctx *ctx, lcm_spans *out, const char *text, const lcm_spans *in, knife k,
+                             size_t max_chars) {
+    for (size_t i = 0; i < in->len; i++) {
+        lcm_span s = in->data[i];
+        if (!too_long(text, s, max_chars)) {
+            LCM_TRY(lcm_spans_push(ctx, out, s.begin, s.end));
+        } else if (k == KNIFE_CODE_POINT) {
+            LCM_TRY(cut_code_points(ctx, out, text, s, max_chars));
+        } else {
+            LCM_TRY(cut_units(ctx, out, text, s, max_chars, k == KNIFE_LINE ? UBRK_LINE : UBRK_CHARACTER));
+        }
+    }
+    return LCM_OK;
 }
 
 /* One pass of the reference over the pieces `in`: resplit, strip, drop the empty. */
@@ -115,13 +129,12 @@ static lcm_status cap_into(lcm_ctx *ctx, lcm_spans *out, const char *text, lcm_s
         from = to;
         to = swap;
     }
-    for (size_t i = 0; i < from->len; i++) {
-        lcm_span s = from->data[i];
-        if (too_long(text, s, max_chars)) {
-            LCM_TRY(hard_cut(ctx, out, text, s, max_chars));
-        } else {
-            LCM_TRY(lcm_spans_push(ctx, out, s.begin, s.end));
-        }
+    for (knife k = KNIFE_LINE; k < N_KNIVES; k++) {
+        lcm_spans *swap = from;
+        to->len = 0;
+        LCM_TRY(knife_pass(ctx, k + 1 < N_KNIVES ? to : out, text, from, k, max_chars));
+        from = to;
+        to = swap;
     }
     return LCM_OK;
 }

@@ -13,8 +13,9 @@ lcm_status lcm_resplit(lcm_ctx *ctx, lcm_spans *out, const char *text, lcm_span 
 
 /* Appends trimmed, non-empty spans of at most max_chars code points that hold all but white space of
  * `piece`: resplit with "..." "\n" "!" "?" ";" ":" "." "," tab and space in this order (the reference's
- * list), then with the full-width marks of Chinese and Japanese, and what is longer still at grapheme
- * boundaries; inside a grapheme only when it alone exceeds the cap. */
+ * list), then with the full-width marks of Chinese and Japanese, and what is longer still where a
+ * line may be broken (between words also in Thai, Lao, Khmer and Burmese, which write no spaces), then at
+ * grapheme boundaries; inside a grapheme only when it alone exceeds the cap. */
 lcm_status lcm_cap(lcm_ctx *ctx, lcm_spans *out, const char *text, lcm_span piece, size_t max_chars);
 
 #endif
