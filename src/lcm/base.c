@@ -16,9 +16,13 @@ const lcm_field lcm_base_fields[] = {
     LCM_F_END};
 
 lcm_base_config lcm_base_config_default(void) {
-    lcm_base_config c = {.sonar_embed_dim = 1024, .max_seq_len = 2048, .model_dim = 1024, .sonar_normalizer = true,
+    lcm_base_config c = {.sonar_embed_dim = 1024,
+                         .max_seq_len = 2048,
+                         .model_dim = 1024,
+                         .sonar_normalizer = true,
                          .frontend = {.pre_linear_bias = true, .embedding_std = 0.006},
-                         .lcm = lcm_transformer_config_default(), .postnet = lcm_projection_config_default()};
+                         .lcm = lcm_transformer_config_default(),
+                         .postnet = lcm_projection_config_default()};
     return c;
 }
 
@@ -29,8 +33,8 @@ static lcm_status build(lcm_ctx *ctx, lcm_base *m, bool with_grad) {
     p->ctx = ctx;
     nz.dim = c->sonar_embed_dim;
     if (c->sonar_normalizer) LCM_TRY(lcm_normalizer_new(ctx, &m->model.normalizer, &nz));
-    LCM_TRY(lcm_frontend_new(ctx, &m->frontend, p, &c->frontend, c->sonar_embed_dim, c->model_dim, c->max_seq_len,
-                             (lcm_pos_style)c->lcm.pos_embedding_style, "frontend"));
+    LCM_TRY(lcm_frontend_new(ctx, &m->frontend, p, &c->frontend, c->sonar_embed_dim, c->model_dim,
+                             c->max_seq_len, (lcm_pos_style)c->lcm.pos_embedding_style, "frontend"));
     LCM_TRY(lcm_stack_new(ctx, &m->stack, p, &c->lcm, c->model_dim, "lcm"));
     m->postnet = lcm_projection_new(p, &c->postnet, c->model_dim, c->sonar_embed_dim, "postnet");
     return lcm_params_alloc(ctx, p, with_grad);
@@ -85,8 +89,8 @@ static int64_t count_rows(uint8_t *counted, real *w, const lcm_concept_batch *b,
     return n;
 }
 
-lcm_status lcm_base_loss(lcm_ctx *ctx, lcm_model_loss *out, lcm_tape *t, const lcm_base *m, const lcm_concept_batch *b,
-                         const lcm_criterion *c, const lcm_draws *draws) {
+lcm_status lcm_base_loss(lcm_ctx *ctx, lcm_model_loss *out, lcm_tape *t, const lcm_base *m,
+                         const lcm_concept_batch *b, const lcm_criterion *c, const lcm_draws *draws) {
     int64_t D = m->model.embed_dim, T;
     lcm_packed packed;
     real *z, *w;
@@ -103,7 +107,7 @@ lcm_status lcm_base_loss(lcm_ctx *ctx, lcm_model_loss *out, lcm_tape *t, const l
     if (out->n_targets == 0)
         LCM_FAIL(ctx, LCM_ERR_ARG, "batch of %lld documents without a target concept", (long long)b->n_docs);
     out->t = NULL;
-    lcm_model_loss_finish(t, out, &m->model, lcm_base_fwd(t, m, lcm_tensor_const(t, z, T, D), &packed), z + D, w, counted,
-                          &c->config);
+    lcm_model_loss_finish(t, out, &m->model, lcm_base_fwd(t, m, lcm_tensor_const(t, z, T, D), &packed), z + D,
+                          w, counted, &c->config);
     return lcm_tape_status(t);
 }

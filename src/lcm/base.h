@@ -36,7 +36,7 @@ lcm_tensor *lcm_base_fwd(lcm_tape *t, const lcm_base *m, lcm_tensor *z, const lc
 /* Counted: positions k >= min_context_size of every document, or with sources those behind the
  * source (k >= 1 in any case: nothing predicts the first concept). `draws` is not used.
  * LCM_ERR_ARG when a batch has no counted position. */
-lcm_status lcm_base_loss(lcm_ctx *ctx, lcm_model_loss *out, lcm_tape *t, const lcm_base *m, const lcm_concept_batch *b,
-                         const lcm_criterion *c, const lcm_draws *draws);
+lcm_status lcm_base_loss(lcm_ctx *ctx, lcm_model_loss *out, lcm_tape *t, const lcm_base *m,
+                         const lcm_concept_batch *b, const lcm_criterion *c, const lcm_draws *draws);
 
 #endif

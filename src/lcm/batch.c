@@ -7,8 +7,8 @@ lcm_status lcm_concept_batch_check(lcm_ctx *ctx, const lcm_concept_batch *b, int
         int64_t len = (int64_t)b->off[d + 1] - b->off[d];
         if (len < 1) LCM_FAIL(ctx, LCM_ERR_ARG, "document %lld of the batch is empty", (long long)d);
         if (len > max_seq_len)
-            LCM_FAIL(ctx, LCM_ERR_LIMIT, "document %lld of the batch: %lld concepts, max_seq_len is %lld", (long long)d,
-                     (long long)len, (long long)max_seq_len);
+            LCM_FAIL(ctx, LCM_ERR_LIMIT, "document %lld of the batch: %lld concepts, max_seq_len is %lld",
+                     (long long)d, (long long)len, (long long)max_seq_len);
         if (b->source_len && (b->source_len[d] < 0 || b->source_len[d] > len))
             LCM_FAIL(ctx, LCM_ERR_ARG, "document %lld of the batch: source of %d concepts, document of %lld",
                      (long long)d, b->source_len[d], (long long)len);

@@ -15,24 +15,24 @@ typedef struct lcm_model_type lcm_model_type;
 
 typedef struct lcm_model {
     const lcm_model_type *type;
-    const void *config; /* of type->config_fields, inside the model */
-    lcm_params params;  /* what the optimiser and the checkpoint see */
-    lcm_normalizer *normalizer;       /* NULL = the model works on raw SONAR vectors */
-    const char *normalizer_name;      /* prefix of its tensors in a file */
-    lcm_schedule *schedule;           /* diffusion models only, else NULL */
-    bool has_guidance;                /* was, or is to be, trained with context dropping */
-    int64_t embed_dim, max_seq_len;   /* D; concepts of the longest document */
+    const void *config;             /* of type->config_fields, inside the model */
+    lcm_params params;              /* what the optimiser and the checkpoint see */
+    lcm_normalizer *normalizer;     /* NULL = the model works on raw SONAR vectors */
+    const char *normalizer_name;    /* prefix of its tensors in a file */
+    lcm_schedule *schedule;         /* diffusion models only, else NULL */
+    bool has_guidance;              /* was, or is to be, trained with context dropping */
+    int64_t embed_dim, max_seq_len; /* D; concepts of the longest document */
 } lcm_model;
 
 /* What a loss hands out. Sums are over the counted positions. */
 typedef struct lcm_model_loss {
-    lcm_tensor *out;      /* (1,1): differentiate this; sum, or mean with reduction "mean" */
-    double sum;           /* weighted sum of the losses per position */
-    double squared;       /* sum of squared errors, without weight and root */
-    double unnormalized;  /* sum of losses in SONAR space, without weight; 0 unless asked for */
-    int64_t n_targets;    /* counted positions: what gradients are divided by */
-    const real *rows;     /* (n_rows) loss per row before weights, in the arena; uncounted rows are 0 */
-    const int64_t *t;     /* (n_rows) noise levels; NULL for models without */
+    lcm_tensor *out;     /* (1,1): differentiate this; sum, or mean with reduction "mean" */
+    double sum;          /* weighted sum of the losses per position */
+    double squared;      /* sum of squared errors, without weight and root */
+    double unnormalized; /* sum of losses in SONAR space, without weight; 0 unless asked for */
+    int64_t n_targets;   /* counted positions: what gradients are divided by */
+    const real *rows;    /* (n_rows) loss per row before weights, in the arena; uncounted rows are 0 */
+    const int64_t *t;    /* (n_rows) noise levels; NULL for models without */
     int64_t n_rows;
 } lcm_model_loss;
 
@@ -41,7 +41,8 @@ real *lcm_model_normalize(lcm_tape *t, const lcm_model *m, const real *x, int64_
 
 /* Fills sum, squared, out and, when asked, unnormalized, from the prediction p (R,D) and constants
  * target (R,D) and w (R, NULL = 1); counted (R, NULL = all). NULL `out` on failure. */
-void lcm_model_loss_finish(lcm_tape *t, lcm_model_loss *loss, const lcm_model *m, lcm_tensor *p, const real *target,
-                           const real *w, const uint8_t *counted, const lcm_criterion_config *c);
+void lcm_model_loss_finish(lcm_tape *t, lcm_model_loss *loss, const lcm_model *m, lcm_tensor *p,
+                           const real *target, const real *w, const uint8_t *counted,
+                           const lcm_criterion_config *c);
 
 #endif

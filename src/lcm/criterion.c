@@ -15,10 +15,13 @@ const lcm_field lcm_criterion_fields[] = {
     LCM_F_ENUM(lcm_criterion_config, reduction, reduction_names, "over target concepts"),
     LCM_F_BOOL(lcm_criterion_config, compute_rmse, "root of the squared error of each concept"),
     LCM_F_BOOL(lcm_criterion_config, log_unnormalized, "also measure the loss in SONAR space"),
-    LCM_F_INT(lcm_criterion_config, min_context_size, 1, 1048576, "first predicted position of a document (base_lcm)"),
-    LCM_F_REAL(lcm_criterion_config, cf_guidance_probability, 0, 0.95, "share of rows trained without context"),
+    LCM_F_INT(lcm_criterion_config, min_context_size, 1, 1048576,
+              "first predicted position of a document (base_lcm)"),
+    LCM_F_REAL(lcm_criterion_config, cf_guidance_probability, 0, 0.95,
+               "share of rows trained without context"),
     LCM_F_BOOL(lcm_criterion_config, compat_guidance_rows, "choose those rows as the reference code does"),
-    LCM_F_STRUCT(lcm_criterion_config, step_sampling, lcm_step_sampler_fields, "noise levels and their weights"),
+    LCM_F_STRUCT(lcm_criterion_config, step_sampling, lcm_step_sampler_fields,
+                 "noise levels and their weights"),
     LCM_F_END};
 
 lcm_criterion_config lcm_criterion_config_default(void) {
@@ -26,12 +29,14 @@ lcm_criterion_config lcm_criterion_config_default(void) {
     return c;
 }
 
-lcm_status lcm_criterion_new(lcm_ctx *ctx, lcm_criterion **out, const lcm_model *m, const lcm_criterion_config *config) {
+lcm_status lcm_criterion_new(lcm_ctx *ctx, lcm_criterion **out, const lcm_model *m,
+                             const lcm_criterion_config *config) {
     lcm_criterion *c;
     lcm_status st = LCM_OK;
     *out = NULL;
     if (m->schedule && (config->cf_guidance_probability > 0) != m->has_guidance)
-        LCM_FAIL(ctx, LCM_ERR_ARG, "cf_guidance_probability is %g, but the model's trained_with_cf_guidance is %s",
+        LCM_FAIL(ctx, LCM_ERR_ARG,
+                 "cf_guidance_probability is %g, but the model's trained_with_cf_guidance is %s",
                  config->cf_guidance_probability, m->has_guidance ? "true" : "false");
     LCM_TRY(lcm_calloc(ctx, &c, 1, sizeof *c));
     c->config = *config;
@@ -54,8 +59,10 @@ real *lcm_model_normalize(lcm_tape *t, const lcm_model *m, const real *x, int64_
     size_t n = (size_t)(rows * m->embed_dim);
     real *z = lcm_tape_alloc(t, (n + (size_t)(extra * m->embed_dim)) * sizeof *z);
     if (z == NULL) return NULL;
-    if (m->normalizer) lcm_normalize(m->normalizer, z, x, rows, NULL);
-    else memcpy(z, x, n * sizeof *z);
+    if (m->normalizer)
+        lcm_normalize(m->normalizer, z, x, rows, NULL);
+    else
+        memcpy(z, x, n * sizeof *z);
     memset(z + n, 0, (size_t)(extra * m->embed_dim) * sizeof *z);
     return z;
 }
@@ -70,8 +77,9 @@ static double squared_distance(const real *a, const real *b, const real *scale, 
     return d;
 }
 
-void lcm_model_loss_finish(lcm_tape *t, lcm_model_loss *loss, const lcm_model *m, lcm_tensor *p, const real *target,
-                           const real *w, const uint8_t *counted, const lcm_criterion_config *c) {
+void lcm_model_loss_finish(lcm_tape *t, lcm_model_loss *loss, const lcm_model *m, lcm_tensor *p,
+                           const real *target, const real *w, const uint8_t *counted,
+                           const lcm_criterion_config *c) {
     lcm_loss l = lcm_op_sq_err(t, p, target, w, c->compute_rmse);
     int64_t D = m->embed_dim;
     loss->out = NULL;

@@ -13,9 +13,9 @@ typedef enum lcm_reduction { LCM_REDUCE_SUM = 0, LCM_REDUCE_MEAN } lcm_reduction
  * of the batch, one draw for the whole batch (per document when there are sources). Documents of
  * up to 7 concepts are then never trained unconditionally at p = .15, nor is any first row. */
 typedef struct lcm_criterion_config {
-    int reduction;    /* lcm_reduction */
-    bool compute_rmse; /* root of the squared error (+ 1e-5) per position */
-    bool log_unnormalized; /* also measure the loss in SONAR space */
+    int reduction;            /* lcm_reduction */
+    bool compute_rmse;        /* root of the squared error (+ 1e-5) per position */
+    bool log_unnormalized;    /* also measure the loss in SONAR space */
     int64_t min_context_size; /* Base-LCM: first counted position without sources */
     double cf_guidance_probability;
     bool compat_guidance_rows;
@@ -35,7 +35,8 @@ typedef struct lcm_criterion {
 struct lcm_model;
 /* LCM_ERR_ARG: cf_guidance_probability > 0 for a diffusion model that is not trained_with_cf_guidance,
  * or 0 for one that is: such a file would promise what its weights never learned. */
-lcm_status lcm_criterion_new(lcm_ctx *ctx, lcm_criterion **out, const struct lcm_model *m, const lcm_criterion_config *c);
+lcm_status lcm_criterion_new(lcm_ctx *ctx, lcm_criterion **out, const struct lcm_model *m,
+                             const lcm_criterion_config *c);
 void lcm_criterion_free(lcm_criterion *c); /* NULL is allowed */
 
 /* Random numbers of one loss: a function of (seed, step) unless given. Target rows are counted over

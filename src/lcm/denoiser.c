@@ -6,11 +6,12 @@
 
 const lcm_field lcm_denoiser_fields[] = {
     LCM_TRANSFORMER_FIELDS,
-    LCM_F_STRUCT(lcm_denoiser_config, pre_denoiser, lcm_projection_fields, "from concepts to the model's width"),
+    LCM_F_STRUCT(lcm_denoiser_config, pre_denoiser, lcm_projection_fields,
+                 "from concepts to the model's width"),
     LCM_F_STRUCT(lcm_denoiser_config, post_denoiser, lcm_projection_fields, "back to concepts"),
-    LCM_F_INT(lcm_denoiser_config, timestep_embed_dim, 1, 65536, "must equal model_dim"),
-    LCM_F_END};
-_Static_assert(offsetof(lcm_denoiser_config, transformer) == 0, "LCM_TRANSFORMER_FIELDS count from the struct's start");
+    LCM_F_INT(lcm_denoiser_config, timestep_embed_dim, 1, 65536, "must equal model_dim"), LCM_F_END};
+_Static_assert(offsetof(lcm_denoiser_config, transformer) == 0,
+               "LCM_TRANSFORMER_FIELDS count from the struct's start");
 
 lcm_denoiser_config lcm_denoiser_config_default(void) {
     lcm_denoiser_config c = {.transformer = lcm_transformer_config_default(),
@@ -21,7 +22,8 @@ lcm_denoiser_config lcm_denoiser_config_default(void) {
     return c;
 }
 
-lcm_status lcm_denoiser_config_check(lcm_ctx *ctx, const lcm_denoiser_config *c, int64_t model_dim, const char *where) {
+lcm_status lcm_denoiser_config_check(lcm_ctx *ctx, const lcm_denoiser_config *c, int64_t model_dim,
+                                     const char *where) {
     const lcm_transformer_config *f = &c->transformer;
     LCM_TRY(lcm_transformer_config_check(ctx, f, model_dim, where));
     if (c->timestep_embed_dim != model_dim)
@@ -35,14 +37,19 @@ lcm_status lcm_denoiser_config_check(lcm_ctx *ctx, const lcm_denoiser_config *c,
         LCM_FAIL(ctx, LCM_ERR_UNSUPPORTED, "%s: norm_order_style \"%s\", a denoiser has \"pre\"", where,
                  lcm_norm_order_names[f->norm_order_style]);
     if (f->scale_residual != 0)
-        LCM_FAIL(ctx, LCM_ERR_UNSUPPORTED, "%s: scale_residual %g, a denoiser has none", where, f->scale_residual);
+        LCM_FAIL(ctx, LCM_ERR_UNSUPPORTED, "%s: scale_residual %g, a denoiser has none", where,
+                 f->scale_residual);
     return LCM_OK;
 }
 
-static lcm_denoiser_layer layer_new(lcm_params *p, const lcm_transformer_config *c, int64_t M, const char *name) {
+static lcm_denoiser_layer layer_new(lcm_params *p, const lcm_transformer_config *c, int64_t M,
+                                    const char *name) {
     lcm_norm_style style = (lcm_norm_style)c->layer_normalization_style;
-    lcm_mha_opts o = {.H = c->num_attn_heads, .dim_q = M, .output_bias = c->mha_output_proj_bias,
-                      .qk_norm = c->enable_qk_layernorm, .norm = style,
+    lcm_mha_opts o = {.H = c->num_attn_heads,
+                      .dim_q = M,
+                      .output_bias = c->mha_output_proj_bias,
+                      .qk_norm = c->enable_qk_layernorm,
+                      .norm = style,
                       .output_init = lcm_init_fn_kind(c->attention_output_init_fn)};
     lcm_denoiser_layer l;
     char sub[LCM_PARAM_NAME];
@@ -57,14 +64,15 @@ static lcm_denoiser_layer layer_new(lcm_params *p, const lcm_transformer_config 
     snprintf(sub, sizeof sub, "%s.ffn_layer_norm", name);
     l.ffn_norm = lcm_norm_new(p, M, style, sub);
     snprintf(sub, sizeof sub, "%s.ffn", name);
-    l.ffn = lcm_ffn_new(p, M, lcm_transformer_ffn_inner(c), (lcm_act)c->ffn_inner_activation_name, c->use_swiglu, false, sub);
+    l.ffn = lcm_ffn_new(p, M, lcm_transformer_ffn_inner(c), (lcm_act)c->ffn_inner_activation_name,
+                        c->use_swiglu, false, sub);
     snprintf(sub, sizeof sub, "%s.modulator.fc", name);
     l.modulator = lcm_linear_new(p, M, 9 * M, true, LCM_LINEAR_ZERO, sub);
     return l;
 }
 
-lcm_status lcm_denoiser_new(lcm_ctx *ctx, lcm_denoiser *out, lcm_params *p, const lcm_denoiser_config *c, int64_t D,
-                            int64_t M, const char *name) {
+lcm_status lcm_denoiser_new(lcm_ctx *ctx, lcm_denoiser *out, lcm_params *p, const lcm_denoiser_config *c,
+                            int64_t D, int64_t M, const char *name) {
     lcm_denoiser d = {.config = *c, .M = M};
     char sub[LCM_PARAM_NAME];
     LCM_TRY(lcm_calloc(ctx, &d.layers, (size_t)c->transformer.num_layers, sizeof *d.layers));
@@ -96,7 +104,8 @@ lcm_tensor *lcm_denoiser_embed_levels(lcm_tape *t, const lcm_denoiser *d, const 
     return lcm_op_act(t, lcm_linear_fwd(t, &d->fc2, f), LCM_ACT_SILU);
 }
 
-lcm_levels lcm_denoiser_levels(lcm_tape *t, const lcm_denoiser *d, const int64_t *level, int64_t R, int64_t N) {
+lcm_levels lcm_denoiser_levels(lcm_tape *t, const lcm_denoiser *d, const int64_t *level, int64_t R,
+                               int64_t N) {
     lcm_levels lv = {NULL, NULL};
     int32_t *row = lcm_tape_alloc(t, (size_t)R * sizeof *row);
     int32_t *seen = lcm_tape_alloc(t, (size_t)N * sizeof *seen);
@@ -117,27 +126,30 @@ lcm_levels lcm_denoiser_levels(lcm_tape *t, const lcm_denoiser *d, const int64_t
     return lv;
 }
 
-lcm_tensor *lcm_denoiser_layer_fwd(lcm_tape *t, const lcm_denoiser *d, int64_t i, lcm_tensor *x, const lcm_levels *lv,
-                                   lcm_tensor *kv, const lcm_attn_spec *spec) {
+lcm_tensor *lcm_denoiser_layer_fwd(lcm_tape *t, const lcm_denoiser *d, int64_t i, lcm_tensor *x,
+                                   const lcm_levels *lv, lcm_tensor *kv, const lcm_attn_spec *spec) {
     const lcm_denoiser_layer *l = &d->layers[i];
     int64_t M = d->M;
     double drop = d->config.transformer.dropout_p;
     lcm_tensor *m = lcm_linear_fwd(t, &l->modulator, lv->e), *h;
     if (x == NULL) return NULL;
     if (lv->row) m = lcm_op_gather(t, m, lv->row, x->rows);
-    h = lcm_op_modulate(t, lcm_norm_fwd(t, &l->self_norm, x), m, lcm_mod_shift(LCM_SUB_SELF, M), lcm_mod_scale(LCM_SUB_SELF, M));
+    h = lcm_op_modulate(t, lcm_norm_fwd(t, &l->self_norm, x), m, lcm_mod_shift(LCM_SUB_SELF, M),
+                        lcm_mod_scale(LCM_SUB_SELF, M));
     h = lcm_op_dropout(t, lcm_mha_single_key(t, &l->self, h), drop);
     x = lcm_op_gate(t, x, h, m, lcm_mod_gate(LCM_SUB_SELF, M));
-    h = lcm_op_modulate(t, lcm_norm_fwd(t, &l->cross_norm, x), m, lcm_mod_shift(LCM_SUB_CROSS, M), lcm_mod_scale(LCM_SUB_CROSS, M));
+    h = lcm_op_modulate(t, lcm_norm_fwd(t, &l->cross_norm, x), m, lcm_mod_shift(LCM_SUB_CROSS, M),
+                        lcm_mod_scale(LCM_SUB_CROSS, M));
     h = lcm_op_dropout(t, lcm_mha_fwd(t, &l->cross, h, kv, spec, NULL), drop);
     x = lcm_op_gate(t, x, h, m, lcm_mod_gate(LCM_SUB_CROSS, M));
-    h = lcm_op_modulate(t, lcm_norm_fwd(t, &l->ffn_norm, x), m, lcm_mod_shift(LCM_SUB_FFN, M), lcm_mod_scale(LCM_SUB_FFN, M));
+    h = lcm_op_modulate(t, lcm_norm_fwd(t, &l->ffn_norm, x), m, lcm_mod_shift(LCM_SUB_FFN, M),
+                        lcm_mod_scale(LCM_SUB_FFN, M));
     h = lcm_op_dropout(t, lcm_ffn_fwd(t, &l->ffn, h), drop);
     return lcm_op_gate(t, x, h, m, lcm_mod_gate(LCM_SUB_FFN, M));
 }
 
-lcm_tensor *lcm_denoiser_fwd(lcm_tape *t, const lcm_denoiser *d, lcm_tensor *noisy, const lcm_levels *lv, lcm_tensor *kv,
-                             const lcm_attn_spec *spec) {
+lcm_tensor *lcm_denoiser_fwd(lcm_tape *t, const lcm_denoiser *d, lcm_tensor *noisy, const lcm_levels *lv,
+                             lcm_tensor *kv, const lcm_attn_spec *spec) {
     lcm_tensor *x = lcm_projection_fwd(t, &d->initial, noisy);
     for (int64_t i = 0; i < d->config.transformer.num_layers && x; i++)
         x = lcm_denoiser_layer_fwd(t, d, i, x, lv, kv, spec);

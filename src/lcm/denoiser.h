@@ -27,8 +27,10 @@ typedef struct lcm_denoiser_config {
 
 extern const lcm_field lcm_denoiser_fields[];
 lcm_denoiser_config lcm_denoiser_config_default(void);
-/* LCM_ERR_SHAPE for sizes; LCM_ERR_UNSUPPORTED for positions or norm orders that only the context encoder has. */
-lcm_status lcm_denoiser_config_check(lcm_ctx *ctx, const lcm_denoiser_config *c, int64_t model_dim, const char *where);
+/* LCM_ERR_SHAPE for sizes; LCM_ERR_UNSUPPORTED for positions or norm orders that only the context encoder
+ * has. */
+lcm_status lcm_denoiser_config_check(lcm_ctx *ctx, const lcm_denoiser_config *c, int64_t model_dim,
+                                     const char *where);
 
 typedef struct lcm_denoiser_layer {
     lcm_norm self_norm, cross_norm, ffn_norm;
@@ -47,8 +49,8 @@ typedef struct lcm_denoiser {
 } lcm_denoiser;
 
 /* NAME.embed_time.fc1 … NAME.layers.{i}.… */
-lcm_status lcm_denoiser_new(lcm_ctx *ctx, lcm_denoiser *out, lcm_params *p, const lcm_denoiser_config *c, int64_t D,
-                            int64_t M, const char *name);
+lcm_status lcm_denoiser_new(lcm_ctx *ctx, lcm_denoiser *out, lcm_params *p, const lcm_denoiser_config *c,
+                            int64_t D, int64_t M, const char *name);
 void lcm_denoiser_free(lcm_denoiser *d);
 
 /* Modulators depend on the level only, so they are computed once per distinct level and copied to
@@ -61,15 +63,16 @@ typedef struct lcm_levels {
 /* levels (n) -> silu(embedding), (n,M) */
 lcm_tensor *lcm_denoiser_embed_levels(lcm_tape *t, const lcm_denoiser *d, const int64_t *levels, int64_t n);
 /* The same for rows at levels t (R) below N. e is NULL on failure. */
-lcm_levels lcm_denoiser_levels(lcm_tape *t, const lcm_denoiser *d, const int64_t *level, int64_t R, int64_t N);
+lcm_levels lcm_denoiser_levels(lcm_tape *t, const lcm_denoiser *d, const int64_t *level, int64_t R,
+                               int64_t N);
 
 /* One layer: x (R,M), keys kv (Tk,M), cross-attention as spec says. */
-lcm_tensor *lcm_denoiser_layer_fwd(lcm_tape *t, const lcm_denoiser *d, int64_t i, lcm_tensor *x, const lcm_levels *lv,
-                                   lcm_tensor *kv, const lcm_attn_spec *spec);
+lcm_tensor *lcm_denoiser_layer_fwd(lcm_tape *t, const lcm_denoiser *d, int64_t i, lcm_tensor *x,
+                                   const lcm_levels *lv, lcm_tensor *kv, const lcm_attn_spec *spec);
 
 /* noisy (R,D) -> (R,D) */
-lcm_tensor *lcm_denoiser_fwd(lcm_tape *t, const lcm_denoiser *d, lcm_tensor *noisy, const lcm_levels *lv, lcm_tensor *kv,
-                             const lcm_attn_spec *spec);
+lcm_tensor *lcm_denoiser_fwd(lcm_tape *t, const lcm_denoiser *d, lcm_tensor *noisy, const lcm_levels *lv,
+                             lcm_tensor *kv, const lcm_attn_spec *spec);
 
 /* First columns of the nine modulators of a layer. */
 typedef enum lcm_sublayer { LCM_SUB_SELF = 0, LCM_SUB_CROSS, LCM_SUB_FFN } lcm_sublayer;

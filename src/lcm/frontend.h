@@ -29,16 +29,17 @@ extern const lcm_field lcm_encoder_frontend_fields[]; /* the same without scale_
 
 typedef struct lcm_frontend {
     lcm_linear pre;
-    lcm_tensor *learned;     /* (max_seq_len, M) or NULL */
-    lcm_tensor sine;         /* constant (max_seq_len, M); x NULL when not used */
+    lcm_tensor *learned; /* (max_seq_len, M) or NULL */
+    lcm_tensor sine;     /* constant (max_seq_len, M); x NULL when not used */
     real scale;
     double dropout_p;
 } lcm_frontend;
 
 /* NAME.pre_linear, NAME.pos_encoder.weight (learned). pos_style rope needs nothing here. The sine
  * table is on the heap, see lcm_frontend_free. */
-lcm_status lcm_frontend_new(lcm_ctx *ctx, lcm_frontend *out, lcm_params *p, const lcm_frontend_config *c, int64_t D,
-                            int64_t M, int64_t max_seq_len, lcm_pos_style pos_style, const char *name);
+lcm_status lcm_frontend_new(lcm_ctx *ctx, lcm_frontend *out, lcm_params *p, const lcm_frontend_config *c,
+                            int64_t D, int64_t M, int64_t max_seq_len, lcm_pos_style pos_style,
+                            const char *name);
 void lcm_frontend_free(lcm_frontend *f);
 
 /* normalised concepts (T, D), positions (T) -> (T, M) */
@@ -58,7 +59,8 @@ typedef struct lcm_projection {
     lcm_act act;
 } lcm_projection;
 
-lcm_projection lcm_projection_new(lcm_params *p, const lcm_projection_config *c, int64_t in, int64_t out, const char *name);
+lcm_projection lcm_projection_new(lcm_params *p, const lcm_projection_config *c, int64_t in, int64_t out,
+                                  const char *name);
 lcm_tensor *lcm_projection_fwd(lcm_tape *t, const lcm_projection *p, lcm_tensor *x);
 
 #endif

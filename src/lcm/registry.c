@@ -8,31 +8,31 @@
 #include "lcm/two_tower.h"
 
 /* Typed functions behind the table's untyped ones. */
-#define MODEL_FUNCTIONS(T)                                                                                            \
-    static void T##_default(void *c) {                                                                                \
-        lcm_##T##_config d = lcm_##T##_config_default();                                                              \
-        memcpy(c, &d, sizeof d);                                                                                      \
-    }                                                                                                                 \
-    static lcm_status T##_create(lcm_ctx *ctx, lcm_model **out, const void *c, bool with_grad) {                      \
-        lcm_##T *m;                                                                                                   \
-        lcm_status st = lcm_##T##_new(ctx, &m, c, with_grad);                                                         \
-        *out = st ? NULL : &m->model;                                                                                 \
-        return st;                                                                                                    \
-    }                                                                                                                 \
-    static void T##_free(lcm_model *m) { lcm_##T##_free((lcm_##T *)m); }                                              \
-    static lcm_status T##_loss(lcm_ctx *ctx, lcm_model_loss *out, lcm_tape *t, const lcm_model *m,                    \
-                               const lcm_concept_batch *b, const lcm_criterion *c, const lcm_draws *draws) {          \
-        return lcm_##T##_loss(ctx, out, t, (const lcm_##T *)m, b, c, draws);                                          \
+#define MODEL_FUNCTIONS(T)                                                                                   \
+    static void T##_default(void *c) {                                                                       \
+        lcm_##T##_config d = lcm_##T##_config_default();                                                     \
+        memcpy(c, &d, sizeof d);                                                                             \
+    }                                                                                                        \
+    static lcm_status T##_create(lcm_ctx *ctx, lcm_model **out, const void *c, bool with_grad) {             \
+        lcm_##T *m;                                                                                          \
+        lcm_status st = lcm_##T##_new(ctx, &m, c, with_grad);                                                \
+        *out = st ? NULL : &m->model;                                                                        \
+        return st;                                                                                           \
+    }                                                                                                        \
+    static void T##_free(lcm_model *m) { lcm_##T##_free((lcm_##T *)m); }                                     \
+    static lcm_status T##_loss(lcm_ctx *ctx, lcm_model_loss *out, lcm_tape *t, const lcm_model *m,           \
+                               const lcm_concept_batch *b, const lcm_criterion *c, const lcm_draws *draws) { \
+        return lcm_##T##_loss(ctx, out, t, (const lcm_##T *)m, b, c, draws);                                 \
     }
-#define MODEL_LINE(name, T) {name, lcm_##T##_fields, sizeof(lcm_##T##_config), T##_default, T##_create, T##_free, T##_loss}
+#define MODEL_LINE(name, T)                                                                                  \
+    { name, lcm_##T##_fields, sizeof(lcm_##T##_config), T##_default, T##_create, T##_free, T##_loss }
 
 MODEL_FUNCTIONS(base)
 MODEL_FUNCTIONS(two_tower)
 
-const lcm_model_type lcm_model_types[] = {
-    MODEL_LINE("base_lcm", base),
-    MODEL_LINE("two_tower_diffusion_lcm", two_tower),
-    {NULL, NULL, 0, NULL, NULL, NULL, NULL}};
+const lcm_model_type lcm_model_types[] = {MODEL_LINE("base_lcm", base),
+                                          MODEL_LINE("two_tower_diffusion_lcm", two_tower),
+                                          {NULL, NULL, 0, NULL, NULL, NULL, NULL}};
 
 lcm_status lcm_model_type_find(lcm_ctx *ctx, const lcm_model_type **out, const char *name) {
     lcm_buf names = {0};
@@ -49,14 +49,15 @@ lcm_status lcm_model_type_find(lcm_ctx *ctx, const lcm_model_type **out, const c
     return st;
 }
 
-static lcm_status create(lcm_ctx *ctx, lcm_model **out, const lcm_model_type *type, const void *config, bool with_grad) {
+static lcm_status create(lcm_ctx *ctx, lcm_model **out, const lcm_model_type *type, const void *config,
+                         bool with_grad) {
     LCM_TRY(type->create(ctx, out, config, with_grad));
     (*out)->type = type;
     return LCM_OK;
 }
 
-lcm_status lcm_model_new(lcm_ctx *ctx, lcm_model **out, const char *kind, const json_t *config, const char *where,
-                         bool with_grad) {
+lcm_status lcm_model_new(lcm_ctx *ctx, lcm_model **out, const char *kind, const json_t *config,
+                         const char *where, bool with_grad) {
     const lcm_model_type *type;
     void *c;
     lcm_status st = LCM_OK;
@@ -70,7 +71,8 @@ lcm_status lcm_model_new(lcm_ctx *ctx, lcm_model **out, const char *kind, const 
     return st;
 }
 
-lcm_status lcm_model_create(lcm_ctx *ctx, lcm_model **out, const char *kind, const void *config, bool with_grad) {
+lcm_status lcm_model_create(lcm_ctx *ctx, lcm_model **out, const char *kind, const void *config,
+                            bool with_grad) {
     const lcm_model_type *type;
     *out = NULL;
     LCM_TRY(lcm_model_type_find(ctx, &type, kind));
@@ -83,7 +85,9 @@ void lcm_model_free(lcm_model *m) {
 
 void lcm_model_init(lcm_model *m, uint64_t seed) { lcm_params_init(&m->params, seed); }
 
-json_t *lcm_model_config_json(const lcm_model *m) { return lcm_config_write(m->config, m->type->config_fields); }
+json_t *lcm_model_config_json(const lcm_model *m) {
+    return lcm_config_write(m->config, m->type->config_fields);
+}
 
 lcm_status lcm_model_loss_run(lcm_ctx *ctx, lcm_model_loss *out, lcm_tape *t, const lcm_model *m,
                               const lcm_concept_batch *b, const lcm_criterion *c, const lcm_draws *draws) {

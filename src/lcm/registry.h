@@ -11,8 +11,8 @@ struct lcm_model_type {
     void (*config_default)(void *config);
     lcm_status (*create)(lcm_ctx *ctx, lcm_model **out, const void *config, bool with_grad);
     void (*free)(lcm_model *m);
-    lcm_status (*loss)(lcm_ctx *ctx, lcm_model_loss *out, lcm_tape *t, const lcm_model *m, const lcm_concept_batch *b,
-                       const lcm_criterion *c, const lcm_draws *draws);
+    lcm_status (*loss)(lcm_ctx *ctx, lcm_model_loss *out, lcm_tape *t, const lcm_model *m,
+                       const lcm_concept_batch *b, const lcm_criterion *c, const lcm_draws *draws);
 };
 
 extern const lcm_model_type lcm_model_types[]; /* ends with name = NULL */
@@ -22,10 +22,11 @@ lcm_status lcm_model_type_find(lcm_ctx *ctx, const lcm_model_type **out, const c
 
 /* Model of a kind from JSON (NULL = all defaults); `where` names the source in messages. Parameters
  * are zero until lcm_model_init or a file fills them. */
-lcm_status lcm_model_new(lcm_ctx *ctx, lcm_model **out, const char *kind, const json_t *config, const char *where,
-                         bool with_grad);
+lcm_status lcm_model_new(lcm_ctx *ctx, lcm_model **out, const char *kind, const json_t *config,
+                         const char *where, bool with_grad);
 /* The same from the kind's own configuration struct. */
-lcm_status lcm_model_create(lcm_ctx *ctx, lcm_model **out, const char *kind, const void *config, bool with_grad);
+lcm_status lcm_model_create(lcm_ctx *ctx, lcm_model **out, const char *kind, const void *config,
+                            bool with_grad);
 void lcm_model_free(lcm_model *m); /* NULL is allowed */
 void lcm_model_init(lcm_model *m, uint64_t seed);
 json_t *lcm_model_config_json(const lcm_model *m); /* new; NULL when out of memory */

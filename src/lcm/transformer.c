@@ -9,24 +9,31 @@ const char *const lcm_final_order_names[] = {"same", "pre", "post", "normformer"
 const lcm_field lcm_transformer_fields[] = {LCM_TRANSFORMER_FIELDS, LCM_F_END};
 
 lcm_transformer_config lcm_transformer_config_default(void) {
-    lcm_transformer_config c = {.num_layers = 2, .num_attn_heads = 8, .dropout_p = 0.1, .final_dropout_p = 0.1,
-                                .ffn_inner_dim = 4096, .ffn_inner_activation_name = LCM_ACT_RELU,
-                                .pos_embedding_style = LCM_POS_LEARNED, .rope_theta = 10000,
+    lcm_transformer_config c = {.num_layers = 2,
+                                .num_attn_heads = 8,
+                                .dropout_p = 0.1,
+                                .final_dropout_p = 0.1,
+                                .ffn_inner_dim = 4096,
+                                .ffn_inner_activation_name = LCM_ACT_RELU,
+                                .pos_embedding_style = LCM_POS_LEARNED,
+                                .rope_theta = 10000,
                                 .layer_normalization_style = LCM_NORM_STANDARD,
                                 .attention_output_init_fn = LCM_INIT_FN_XAVIER};
     return c;
 }
 
-lcm_status lcm_transformer_config_check(lcm_ctx *ctx, const lcm_transformer_config *c, int64_t model_dim, const char *where) {
+lcm_status lcm_transformer_config_check(lcm_ctx *ctx, const lcm_transformer_config *c, int64_t model_dim,
+                                        const char *where) {
     int64_t H = c->num_attn_heads;
     if (model_dim % H)
-        LCM_FAIL(ctx, LCM_ERR_SHAPE, "%s: model_dim %lld does not divide into %lld heads", where, (long long)model_dim,
-                 (long long)H);
+        LCM_FAIL(ctx, LCM_ERR_SHAPE, "%s: model_dim %lld does not divide into %lld heads", where,
+                 (long long)model_dim, (long long)H);
     if (c->pos_embedding_style == LCM_POS_ROPE && model_dim / H % 2)
-        LCM_FAIL(ctx, LCM_ERR_SHAPE, "%s: rope rotates pairs, but a head is %lld wide", where, (long long)(model_dim / H));
+        LCM_FAIL(ctx, LCM_ERR_SHAPE, "%s: rope rotates pairs, but a head is %lld wide", where,
+                 (long long)(model_dim / H));
     if (c->pos_embedding_style == LCM_POS_SINE && (model_dim % 2 || model_dim < 4))
-        LCM_FAIL(ctx, LCM_ERR_SHAPE, "%s: sine positions need an even model_dim of at least 4, not %lld", where,
-                 (long long)model_dim);
+        LCM_FAIL(ctx, LCM_ERR_SHAPE, "%s: sine positions need an even model_dim of at least 4, not %lld",
+                 where, (long long)model_dim);
     return LCM_OK;
 }
 
@@ -42,8 +49,11 @@ static bool ends_in_norm(const lcm_transformer_config *c) {
 static lcm_block block_new(lcm_params *p, const lcm_transformer_config *c, int64_t M, const char *name) {
     lcm_norm_style style = (lcm_norm_style)c->layer_normalization_style;
     bool normformer = c->norm_order_style == LCM_ORDER_NORMFORMER;
-    lcm_mha_opts o = {.H = c->num_attn_heads, .dim_q = M, .output_bias = c->mha_output_proj_bias,
-                      .qk_norm = c->enable_qk_layernorm, .norm = style,
+    lcm_mha_opts o = {.H = c->num_attn_heads,
+                      .dim_q = M,
+                      .output_bias = c->mha_output_proj_bias,
+                      .qk_norm = c->enable_qk_layernorm,
+                      .norm = style,
                       .output_init = lcm_init_fn_kind(c->attention_output_init_fn)};
     lcm_block l = {0};
     char sub[LCM_PARAM_NAME];
@@ -56,15 +66,16 @@ static lcm_block block_new(lcm_params *p, const lcm_transformer_config *c, int64
     snprintf(sub, sizeof sub, "%s.ffn_layer_norm", name);
     l.ffn_norm = lcm_norm_new(p, M, style, sub);
     snprintf(sub, sizeof sub, "%s.ffn", name);
-    l.ffn = lcm_ffn_new(p, M, lcm_transformer_ffn_inner(c), (lcm_act)c->ffn_inner_activation_name, c->use_swiglu,
-                        normformer && !c->use_swiglu, sub);
+    l.ffn = lcm_ffn_new(p, M, lcm_transformer_ffn_inner(c), (lcm_act)c->ffn_inner_activation_name,
+                        c->use_swiglu, normformer && !c->use_swiglu, sub);
     if (c->scale_residual != 0)
-        l.residual_scale = lcm_params_vector(p, M, (lcm_init){LCM_INIT_CONST, c->scale_residual}, "%s.residual_scale", name);
+        l.residual_scale =
+            lcm_params_vector(p, M, (lcm_init){LCM_INIT_CONST, c->scale_residual}, "%s.residual_scale", name);
     return l;
 }
 
-lcm_status lcm_stack_new(lcm_ctx *ctx, lcm_stack *out, lcm_params *p, const lcm_transformer_config *c, int64_t M,
-                         const char *name) {
+lcm_status lcm_stack_new(lcm_ctx *ctx, lcm_stack *out, lcm_params *p, const lcm_transformer_config *c,
+                         int64_t M, const char *name) {
     lcm_stack s = {.config = *c, .M = M, .has_norm = ends_in_norm(c)};
     char sub[LCM_PARAM_NAME];
     LCM_TRY(lcm_calloc(ctx, &s.blocks, (size_t)c->num_layers, sizeof *s.blocks));
@@ -80,7 +91,8 @@ lcm_status lcm_stack_new(lcm_ctx *ctx, lcm_stack *out, lcm_params *p, const lcm_
 
 void lcm_stack_free(lcm_stack *s) { free(s->blocks); }
 
-static lcm_tensor *block_run(lcm_tape *t, const lcm_stack *s, int64_t i, lcm_tensor *x, lcm_attend_fn attend, void *user) {
+static lcm_tensor *block_run(lcm_tape *t, const lcm_stack *s, int64_t i, lcm_tensor *x, lcm_attend_fn attend,
+                             void *user) {
     const lcm_block *l = &s->blocks[i];
     bool post = s->config.norm_order_style == LCM_ORDER_POST;
     double drop = s->config.dropout_p;

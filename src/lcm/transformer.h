@@ -22,7 +22,7 @@ enum { LCM_ORDER_FINAL_SAME = 0, LCM_ORDER_FINAL_PRE, LCM_ORDER_FINAL_POST, LCM_
 typedef struct lcm_transformer_config {
     int64_t num_layers, num_attn_heads;
     double dropout_p, final_dropout_p, attention_dropout_p;
-    int64_t ffn_inner_dim;         /* SwiGLU: inner width is 256 ceil(int(2/3 of it) / 256) */
+    int64_t ffn_inner_dim; /* SwiGLU: inner width is 256 ceil(int(2/3 of it) / 256) */
     bool use_swiglu;
     int ffn_inner_activation_name; /* lcm_act; plain FFN only */
     int pos_embedding_style;       /* lcm_pos_style */
@@ -31,36 +31,43 @@ typedef struct lcm_transformer_config {
     int norm_order_style;          /* lcm_norm_order */
     int final_norm_order_style;    /* LCM_ORDER_FINAL_… */
     bool enable_qk_layernorm, mha_output_proj_bias;
-    double scale_residual;         /* initial value of residual_scale; 0 = no such parameter */
+    double scale_residual; /* initial value of residual_scale; 0 = no such parameter */
     int attention_output_init_fn;
 } lcm_transformer_config;
 
 /* Rows of a field table, for structs whose first member is a lcm_transformer_config. */
-#define LCM_TRANSFORMER_FIELDS                                                                                        \
-    LCM_F_INT(lcm_transformer_config, num_layers, 1, 1024, "layers"),                                                 \
-        LCM_F_INT(lcm_transformer_config, num_attn_heads, 1, 1024, "attention heads"),                                \
-        LCM_F_REAL(lcm_transformer_config, dropout_p, 0, 0.9, "dropout after attention and feed-forward"),            \
-        LCM_F_REAL(lcm_transformer_config, final_dropout_p, 0, 0.9, "dropout after the final norm"),                  \
-        LCM_F_REAL(lcm_transformer_config, attention_dropout_p, 0, 0, "dropout of attention weights: not implemented, 0"), \
-        LCM_F_INT(lcm_transformer_config, ffn_inner_dim, 1, 1048576, "feed-forward width, before the SwiGLU rule"),   \
-        LCM_F_BOOL(lcm_transformer_config, use_swiglu, "SwiGLU feed-forward"),                                        \
-        LCM_F_ENUM(lcm_transformer_config, ffn_inner_activation_name, lcm_act_names, "activation of the plain feed-forward"), \
-        LCM_F_ENUM(lcm_transformer_config, pos_embedding_style, lcm_pos_style_names, "positions"),                    \
-        LCM_F_REAL(lcm_transformer_config, rope_theta, 1, 1e9, "base of the rotary angles"),                          \
-        LCM_F_ENUM(lcm_transformer_config, layer_normalization_style, lcm_norm_style_names, "kind of norm"),          \
-        LCM_F_ENUM(lcm_transformer_config, norm_order_style, lcm_norm_order_names, "where the norms stand"),          \
-        LCM_F_ENUM(lcm_transformer_config, final_norm_order_style, lcm_final_order_names, "\"post\" leaves the final norm out"), \
-        LCM_F_BOOL(lcm_transformer_config, enable_qk_layernorm, "norm of queries and keys, before heads and rotation"), \
-        LCM_F_BOOL(lcm_transformer_config, mha_output_proj_bias, "bias of the attention output"),                     \
-        LCM_F_REAL(lcm_transformer_config, scale_residual, 0, 100, "initial residual_scale, 0 = none"),               \
-        LCM_F_ENUM(lcm_transformer_config, attention_output_init_fn, lcm_init_fn_names, "initial values of the attention output")
+#define LCM_TRANSFORMER_FIELDS                                                                               \
+    LCM_F_INT(lcm_transformer_config, num_layers, 1, 1024, "layers"),                                        \
+        LCM_F_INT(lcm_transformer_config, num_attn_heads, 1, 1024, "attention heads"),                       \
+        LCM_F_REAL(lcm_transformer_config, dropout_p, 0, 0.9, "dropout after attention and feed-forward"),   \
+        LCM_F_REAL(lcm_transformer_config, final_dropout_p, 0, 0.9, "dropout after the final norm"),         \
+        LCM_F_REAL(lcm_transformer_config, attention_dropout_p, 0, 0,                                        \
+                   "dropout of attention weights: not implemented, 0"),                                      \
+        LCM_F_INT(lcm_transformer_config, ffn_inner_dim, 1, 1048576,                                         \
+                  "feed-forward width, before the SwiGLU rule"),                                             \
+        LCM_F_BOOL(lcm_transformer_config, use_swiglu, "SwiGLU feed-forward"),                               \
+        LCM_F_ENUM(lcm_transformer_config, ffn_inner_activation_name, lcm_act_names,                         \
+                   "activation of the plain feed-forward"),                                                  \
+        LCM_F_ENUM(lcm_transformer_config, pos_embedding_style, lcm_pos_style_names, "positions"),           \
+        LCM_F_REAL(lcm_transformer_config, rope_theta, 1, 1e9, "base of the rotary angles"),                 \
+        LCM_F_ENUM(lcm_transformer_config, layer_normalization_style, lcm_norm_style_names, "kind of norm"), \
+        LCM_F_ENUM(lcm_transformer_config, norm_order_style, lcm_norm_order_names, "where the norms stand"), \
+        LCM_F_ENUM(lcm_transformer_config, final_norm_order_style, lcm_final_order_names,                    \
+                   "\"post\" leaves the final norm out"),                                                    \
+        LCM_F_BOOL(lcm_transformer_config, enable_qk_layernorm,                                              \
+                   "norm of queries and keys, before heads and rotation"),                                   \
+        LCM_F_BOOL(lcm_transformer_config, mha_output_proj_bias, "bias of the attention output"),            \
+        LCM_F_REAL(lcm_transformer_config, scale_residual, 0, 100, "initial residual_scale, 0 = none"),      \
+        LCM_F_ENUM(lcm_transformer_config, attention_output_init_fn, lcm_init_fn_names,                      \
+                   "initial values of the attention output")
 
 extern const char *const lcm_norm_order_names[];  /* pre, post, normformer */
 extern const char *const lcm_final_order_names[]; /* same, pre, post, normformer */
 extern const lcm_field lcm_transformer_fields[];
 lcm_transformer_config lcm_transformer_config_default(void); /* the reference's */
 /* `where` is the path of the struct, for the message. LCM_ERR_SHAPE. */
-lcm_status lcm_transformer_config_check(lcm_ctx *ctx, const lcm_transformer_config *c, int64_t model_dim, const char *where);
+lcm_status lcm_transformer_config_check(lcm_ctx *ctx, const lcm_transformer_config *c, int64_t model_dim,
+                                        const char *where);
 int64_t lcm_transformer_ffn_inner(const lcm_transformer_config *c);
 
 typedef struct lcm_block {
@@ -79,8 +86,8 @@ typedef struct lcm_stack {
 } lcm_stack;
 
 /* NAME.layers.{i}…, NAME.layer_norm. The configuration was checked. */
-lcm_status lcm_stack_new(lcm_ctx *ctx, lcm_stack *out, lcm_params *p, const lcm_transformer_config *c, int64_t M,
-                         const char *name);
+lcm_status lcm_stack_new(lcm_ctx *ctx, lcm_stack *out, lcm_params *p, const lcm_transformer_config *c,
+                         int64_t M, const char *name);
 void lcm_stack_free(lcm_stack *s);
 
 /* (T,M) -> (T,M) over packed documents; positions 0 … length-1 in each. */

@@ -7,15 +7,19 @@ const lcm_field lcm_two_tower_fields[] = {
     LCM_F_INT(lcm_two_tower_config, sonar_embed_dim, 1, 65536, "size of a concept"),
     LCM_F_INT(lcm_two_tower_config, max_seq_len, 1, 1048576, "concepts of the longest document"),
     LCM_F_INT(lcm_two_tower_config, model_dim, 1, 65536, "width of both towers"),
-    LCM_F_STRUCT(lcm_two_tower_config, frontend, lcm_encoder_frontend_fields, "front end of the context encoder"),
+    LCM_F_STRUCT(lcm_two_tower_config, frontend, lcm_encoder_frontend_fields,
+                 "front end of the context encoder"),
     LCM_F_STRUCT(lcm_two_tower_config, context_encoder, lcm_transformer_fields, "first tower"),
     LCM_F_STRUCT(lcm_two_tower_config, noise_scheduler, lcm_schedule_fields, "noise schedule"),
     LCM_F_STRUCT(lcm_two_tower_config, denoiser, lcm_denoiser_fields, "second tower"),
-    LCM_F_BOOL(lcm_two_tower_config, trained_with_cf_guidance, "contexts are dropped in training, so guidance can be used"),
+    LCM_F_BOOL(lcm_two_tower_config, trained_with_cf_guidance,
+               "contexts are dropped in training, so guidance can be used"),
     LCM_F_END};
 
 lcm_two_tower_config lcm_two_tower_config_default(void) {
-    lcm_two_tower_config c = {.sonar_embed_dim = 1024, .max_seq_len = 2048, .model_dim = 1024,
+    lcm_two_tower_config c = {.sonar_embed_dim = 1024,
+                              .max_seq_len = 2048,
+                              .model_dim = 1024,
                               .frontend = {.pre_linear_bias = true, .embedding_std = 1},
                               .context_encoder = lcm_transformer_config_default(),
                               .noise_scheduler = lcm_schedule_config_default(),
@@ -31,18 +35,22 @@ static lcm_status build(lcm_ctx *ctx, lcm_two_tower *m, bool with_grad) {
     nz.dim = c->sonar_embed_dim;
     LCM_TRY(lcm_normalizer_new(ctx, &m->model.normalizer, &nz));
     LCM_TRY(lcm_schedule_new(ctx, &m->model.schedule, &c->noise_scheduler));
-    LCM_TRY(lcm_frontend_new(ctx, &m->frontend, p, &c->frontend, c->sonar_embed_dim, c->model_dim, c->max_seq_len,
-                             (lcm_pos_style)c->context_encoder.pos_embedding_style, "encoder_frontend"));
+    LCM_TRY(lcm_frontend_new(ctx, &m->frontend, p, &c->frontend, c->sonar_embed_dim, c->model_dim,
+                             c->max_seq_len, (lcm_pos_style)c->context_encoder.pos_embedding_style,
+                             "encoder_frontend"));
     LCM_TRY(lcm_stack_new(ctx, &m->context, p, &c->context_encoder, c->model_dim, "context_encoder"));
-    LCM_TRY(lcm_denoiser_new(ctx, &m->denoiser, p, &c->denoiser, c->sonar_embed_dim, c->model_dim, "denoiser"));
+    LCM_TRY(
+        lcm_denoiser_new(ctx, &m->denoiser, p, &c->denoiser, c->sonar_embed_dim, c->model_dim, "denoiser"));
     return lcm_params_alloc(ctx, p, with_grad);
 }
 
-lcm_status lcm_two_tower_new(lcm_ctx *ctx, lcm_two_tower **out, const lcm_two_tower_config *config, bool with_grad) {
+lcm_status lcm_two_tower_new(lcm_ctx *ctx, lcm_two_tower **out, const lcm_two_tower_config *config,
+                             bool with_grad) {
     lcm_two_tower *m;
     lcm_status st;
     *out = NULL;
-    LCM_TRY(lcm_transformer_config_check(ctx, &config->context_encoder, config->model_dim, "context_encoder"));
+    LCM_TRY(
+        lcm_transformer_config_check(ctx, &config->context_encoder, config->model_dim, "context_encoder"));
     LCM_TRY(lcm_denoiser_config_check(ctx, &config->denoiser, config->model_dim, "denoiser"));
     LCM_TRY(lcm_calloc(ctx, &m, 1, sizeof *m));
     m->config = *config;
@@ -100,12 +108,14 @@ lcm_two_tower_mask lcm_two_tower_mask_make(lcm_tape *t, const lcm_concept_batch 
     return k;
 }
 
-lcm_tensor *lcm_two_tower_denoise(lcm_tape *t, const lcm_two_tower *m, lcm_tensor *noisy, const int64_t *level,
-                                  lcm_tensor *context, const lcm_two_tower_mask *k) {
-    lcm_attn_spec spec = {k->n_docs, m->config.denoiser.transformer.num_attn_heads, k->q_off, k->k_off, k->limit};
+lcm_tensor *lcm_two_tower_denoise(lcm_tape *t, const lcm_two_tower *m, lcm_tensor *noisy,
+                                  const int64_t *level, lcm_tensor *context, const lcm_two_tower_mask *k) {
+    lcm_attn_spec spec = {k->n_docs, m->config.denoiser.transformer.num_attn_heads, k->q_off, k->k_off,
+                          k->limit};
     lcm_levels lv;
     if (context == NULL || noisy == NULL) return NULL;
     lv = lcm_denoiser_levels(t, &m->denoiser, level, noisy->rows, m->model.schedule->config.train_steps);
     if (lv.e == NULL) return NULL;
-    return lcm_denoiser_fwd(t, &m->denoiser, noisy, &lv, lcm_op_gather(t, context, k->kv_row, k->n_keys), &spec);
+    return lcm_denoiser_fwd(t, &m->denoiser, noisy, &lv, lcm_op_gather(t, context, k->kv_row, k->n_keys),
+                            &spec);
 }

@@ -4,8 +4,8 @@
 #ifndef LCM_LCM_TWO_TOWER_H
 #define LCM_LCM_TWO_TOWER_H
 
-#include "lcm/denoiser.h"
 #include "lcm/concept_model.h"
+#include "lcm/denoiser.h"
 
 typedef struct lcm_two_tower_config {
     int64_t sonar_embed_dim, max_seq_len, model_dim;
@@ -29,7 +29,8 @@ typedef struct lcm_two_tower {
 
 /* LCM_ERR_SHAPE, LCM_ERR_ARG, LCM_ERR_UNSUPPORTED name the field that does not fit. Parameters are
  * zero until initialised or loaded; the normaliser is the identity. */
-lcm_status lcm_two_tower_new(lcm_ctx *ctx, lcm_two_tower **out, const lcm_two_tower_config *config, bool with_grad);
+lcm_status lcm_two_tower_new(lcm_ctx *ctx, lcm_two_tower **out, const lcm_two_tower_config *config,
+                             bool with_grad);
 void lcm_two_tower_free(lcm_two_tower *m); /* NULL is allowed */
 
 /* normalised concepts (T,D), packed -> context (T,M), after the final norm */
@@ -39,16 +40,16 @@ lcm_tensor *lcm_two_tower_encode(lcm_tape *t, const lcm_two_tower *m, lcm_tensor
 typedef struct lcm_two_tower_mask {
     int64_t n_docs, R, n_keys;    /* documents, target rows, keys in all */
     const int32_t *q_off, *k_off; /* (n_docs+1) */
-    const int32_t *limit;       /* (R) keys seen; 1 = the zero vector only */
-    const int32_t *kv_row;      /* (T + n_docs) rows of the context, -1 = the zero vector */
+    const int32_t *limit;         /* (R) keys seen; 1 = the zero vector only */
+    const int32_t *kv_row;        /* (T + n_docs) rows of the context, -1 = the zero vector */
 } lcm_two_tower_mask;
 
 /* source_len as in the batch; dropped (R) or NULL. limit is NULL when out of memory. */
 lcm_two_tower_mask lcm_two_tower_mask_make(lcm_tape *t, const lcm_concept_batch *b, const uint8_t *dropped);
 
 /* noisy (R,D) at levels t (R), context (T,M) -> network output (R,D) */
-lcm_tensor *lcm_two_tower_denoise(lcm_tape *t, const lcm_two_tower *m, lcm_tensor *noisy, const int64_t *level,
-                                  lcm_tensor *context, const lcm_two_tower_mask *mask);
+lcm_tensor *lcm_two_tower_denoise(lcm_tape *t, const lcm_two_tower *m, lcm_tensor *noisy,
+                                  const int64_t *level, lcm_tensor *context, const lcm_two_tower_mask *mask);
 
 /* Counted: every target position, the first one (which sees the zero vector only) included.
  * With sources only the concepts behind them are targets; they see the whole source. */

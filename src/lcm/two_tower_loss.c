@@ -13,7 +13,9 @@ typedef struct targets {
     const uint8_t *dropped;
 } targets;
 
-static lcm_rng stream_at(const lcm_draws *d, uint64_t stream) { return lcm_rng_make(d->seed, stream + (d->step << 8)); }
+static lcm_rng stream_at(const lcm_draws *d, uint64_t stream) {
+    return lcm_rng_make(d->seed, stream + (d->step << 8));
+}
 
 /* Two words per number, so a row's numbers are found without drawing those before it. */
 static void draw_noise(real *out, int64_t R, int64_t D, lcm_rng first) {
@@ -34,8 +36,8 @@ static void draw_compat_rows(uint8_t *rows, int64_t *order, int64_t S, double p,
     for (int64_t i = 0; i < n; i++) rows[1 + order[i]] = 1;
 }
 
-static void draw_dropped_compat(uint8_t *dropped, uint8_t *rows, int64_t *order, const lcm_concept_batch *b, double p,
-                                lcm_rng *rng) {
+static void draw_dropped_compat(uint8_t *dropped, uint8_t *rows, int64_t *order, const lcm_concept_batch *b,
+                                double p, lcm_rng *rng) {
     int64_t S = 0, r = 0;
     for (int64_t d = 0; d < b->n_docs; d++)
         S = lcm_max_i(S, b->off[d + 1] - b->off[d] - (b->source_len ? b->source_len[d] : 0));
@@ -47,8 +49,8 @@ static void draw_dropped_compat(uint8_t *dropped, uint8_t *rows, int64_t *order,
     }
 }
 
-static const uint8_t *draw_dropped(lcm_tape *t, const lcm_concept_batch *b, int64_t R, const lcm_criterion_config *c,
-                                   const lcm_draws *draws) {
+static const uint8_t *draw_dropped(lcm_tape *t, const lcm_concept_batch *b, int64_t R,
+                                   const lcm_criterion_config *c, const lcm_draws *draws) {
     int64_t T = b->off[b->n_docs];
     lcm_rng rng = stream_at(draws, LCM_RNG_GUIDANCE);
     uint8_t *dropped, *rows;
@@ -59,7 +61,8 @@ static const uint8_t *draw_dropped(lcm_tape *t, const lcm_concept_batch *b, int6
     order = lcm_tape_alloc(t, (size_t)T * sizeof *order);
     if (dropped == NULL || rows == NULL || order == NULL) return NULL;
     memset(rows, 0, (size_t)T);
-    if (c->compat_guidance_rows) draw_dropped_compat(dropped, rows, order, b, c->cf_guidance_probability, &rng);
+    if (c->compat_guidance_rows)
+        draw_dropped_compat(dropped, rows, order, b, c->cf_guidance_probability, &rng);
     else
         for (int64_t r = 0; r < R; r++) dropped[r] = lcm_rng_uniform(&rng) < c->cf_guidance_probability;
     return dropped;
@@ -78,8 +81,8 @@ static const real *target_rows(lcm_tape *t, const real *z, const lcm_concept_bat
     return y;
 }
 
-static targets draw_targets(lcm_tape *t, const lcm_two_tower *m, const real *z, const lcm_concept_batch *b, int64_t R,
-                            const lcm_criterion *c, const lcm_draws *draws) {
+static targets draw_targets(lcm_tape *t, const lcm_two_tower *m, const real *z, const lcm_concept_batch *b,
+                            int64_t R, const lcm_criterion *c, const lcm_draws *draws) {
     int64_t D = m->model.embed_dim;
     targets g = {.R = R, .level = draws->t, .noise = draws->noise};
     g.y = target_rows(t, z, b, R, D);
@@ -101,8 +104,8 @@ static targets draw_targets(lcm_tape *t, const lcm_two_tower *m, const real *z, 
 static lcm_status check_levels(lcm_ctx *ctx, const targets *g, int64_t N) {
     for (int64_t r = 0; r < g->R; r++)
         if (g->level[r] < 0 || g->level[r] >= N)
-            LCM_FAIL(ctx, LCM_ERR_ARG, "noise level %lld of row %lld, the schedule has 0 to %lld", (long long)g->level[r],
-                     (long long)r, (long long)(N - 1));
+            LCM_FAIL(ctx, LCM_ERR_ARG, "noise level %lld of row %lld, the schedule has 0 to %lld",
+                     (long long)g->level[r], (long long)r, (long long)(N - 1));
     return LCM_OK;
 }
 
@@ -124,7 +127,8 @@ lcm_status lcm_two_tower_loss(lcm_ctx *ctx, lcm_model_loss *out, lcm_tape *t, co
     LCM_TRY(lcm_concept_batch_check(ctx, b, m->model.max_seq_len));
     T = b->off[b->n_docs];
     R = count_targets(b);
-    if (R == 0) LCM_FAIL(ctx, LCM_ERR_ARG, "batch of %lld documents without a target concept", (long long)b->n_docs);
+    if (R == 0)
+        LCM_FAIL(ctx, LCM_ERR_ARG, "batch of %lld documents without a target concept", (long long)b->n_docs);
     z = lcm_model_normalize(t, &m->model, b->x, T, 0);
     packed = lcm_packed_make(t, b->n_docs, b->off);
     noisy = lcm_tensor_new(t, R, D);

@@ -30,9 +30,9 @@ static void close_fixture(fixture *f) {
     lcm_ctx_free(f->ctx);
 }
 
-#define OK(f, call)                                                            \
-    do {                                                                       \
-        if ((call) != LCM_OK) fail_msg("%s", lcm_ctx_message((f)->ctx));       \
+#define OK(f, call)                                                                                          \
+    do {                                                                                                     \
+        if ((call) != LCM_OK) fail_msg("%s", lcm_ctx_message((f)->ctx));                                     \
     } while (0)
 
 /* Every parameter of the model must be in the file with its shape, and no other must be. */
@@ -50,8 +50,10 @@ static void load_weights(fixture *f, lcm_model *m, const char *prefix) {
         in_file += strncmp(lcm_st_at(golden_st(f->g), i)->name, prefix, strlen(prefix)) == 0;
     if (m->normalizer) {
         size_t bytes = (size_t)m->embed_dim * sizeof(real);
-        memcpy(m->normalizer->center, golden_real(f->g, NULL, "%s%s.center", prefix, m->normalizer_name), bytes);
-        memcpy(m->normalizer->scale, golden_real(f->g, NULL, "%s%s.scale", prefix, m->normalizer_name), bytes);
+        memcpy(m->normalizer->center, golden_real(f->g, NULL, "%s%s.center", prefix, m->normalizer_name),
+               bytes);
+        memcpy(m->normalizer->scale, golden_real(f->g, NULL, "%s%s.scale", prefix, m->normalizer_name),
+               bytes);
         in_file -= 2;
     }
     assert_int_equal(in_file, m->params.n);
@@ -102,7 +104,8 @@ static void base_forward(void **state) {
         for (int pass = 0; pass < 2; pass++) {
             const int32_t *off = pass ? ragged : full;
             real *in = pack(x, 5, TOY_D, off, 3);
-            real *want = pack(golden_real(f.g, NULL, "out.%s.%s", stack_names[i], pass ? "padded" : "nopad"), 5, TOY_D, off, 3);
+            real *want = pack(golden_real(f.g, NULL, "out.%s.%s", stack_names[i], pass ? "padded" : "nopad"),
+                              5, TOY_D, off, 3);
             lcm_packed p;
             lcm_tensor *y;
             lcm_tape_reset(f.tape, (lcm_tape_opts){0});
@@ -159,7 +162,8 @@ static double largest(const real *x, int64_t n) {
 }
 
 static void run_loss(fixture *f, lcm_model *m, const lcm_concept_batch *b, const lcm_criterion_config *cc,
-                     const lcm_draws *draws, const char *tag, const char *reported, double loss_tol, double grad_tol) {
+                     const lcm_draws *draws, const char *tag, const char *reported, double loss_tol,
+                     double grad_tol) {
     lcm_criterion *c;
     lcm_model_loss loss;
     char key[64];
@@ -189,11 +193,13 @@ static void run_loss(fixture *f, lcm_model *m, const lcm_concept_batch *b, const
             /* adding a constant to every score changes no softmax, so without rotation this is rounding
                noise around 0 on both sides */
             if (want && strstr(name, "cross_attention.k_proj.bias")) {
-                real *scale = golden_real(f->g, NULL, "grad.%s.%.*s.weight", tag, (int)strlen(p->name) - 5, p->name);
+                real *scale =
+                    golden_real(f->g, NULL, "grad.%s.%.*s.weight", tag, (int)strlen(p->name) - 5, p->name);
                 assert_true(largest(p->t.g, n) <= 1e-6 * largest(scale, n * n));
                 continue;
             }
-            if (want) assert_close_at(p->t.g, want, n, grad_tol, name, __FILE__, __LINE__);
+            if (want)
+                assert_close_at(p->t.g, want, n, grad_tol, name, __FILE__, __LINE__);
             else /* the reference reports none for query and key of the one-key attention */
                 assert_true(strstr(name, ".self_attn.q_proj") || strstr(name, ".self_attn.k_proj"));
             for (int64_t k = 0; want == NULL && k < n; k++) assert_true(p->t.g[k] == 0);
@@ -231,7 +237,8 @@ static void base_losses(void **state) {
                 char tag[32];
                 cc.compute_rmse = rmse;
                 cc.reduction = mean;
-                snprintf(tag, sizeof tag, "%s.%s.%s", sft ? "sft" : "unsup", rmse ? "rmse" : "mse", mean ? "mean" : "sum");
+                snprintf(tag, sizeof tag, "%s.%s.%s", sft ? "sft" : "unsup", rmse ? "rmse" : "mse",
+                         mean ? "mean" : "sum");
                 run_loss(&f, &m->model, &b, &cc, NULL, tag, "loss", 1e-6, 2e-5);
             }
     }
@@ -251,7 +258,8 @@ static void two_tower_case(fixture *f, lcm_two_tower *m, bool sft, bool snr, boo
     lcm_draws draws = {.t = t, .dropped = dropped};
     char tag[64];
     const int64_t *padded_t;
-    snprintf(tag, sizeof tag, "%s.%s.%s", sft ? "sft" : "unsup", snr ? "clamp_snr" : "none", rmse ? "rmse" : "mse");
+    snprintf(tag, sizeof tag, "%s.%s.%s", sft ? "sft" : "unsup", snr ? "clamp_snr" : "none",
+             rmse ? "rmse" : "mse");
     for (int d = 0; d < 2; d++) {
         int64_t n = sft ? source_of[d] : doc_len[d];
         memcpy(x + off[d] * TOY_D, golden_real(f->g, NULL, "in.src%d", d), (size_t)n * TOY_D * sizeof *x);
@@ -327,7 +335,8 @@ static void two_tower_forward(void **state) {
     y = lcm_two_tower_denoise(t, m, noisy, level, context, &none);
     assert_close(y->x, golden_real(f.g, NULL, "out.denoised_unconditional"), 10 * TOY_D, 5e-6);
     lv = lcm_denoiser_levels(t, &m->denoiser, level, 10, 20);
-    y = lcm_denoiser_layer_fwd(t, &m->denoiser, 0, lcm_tensor_const(t, golden_real(f.g, NULL, "in.layer0.h"), 10, TOY_M), &lv,
+    y = lcm_denoiser_layer_fwd(t, &m->denoiser, 0,
+                               lcm_tensor_const(t, golden_real(f.g, NULL, "in.layer0.h"), 10, TOY_M), &lv,
                                lcm_op_gather(t, context, mask.kv_row, mask.n_keys),
                                &(lcm_attn_spec){2, TOY_H, mask.q_off, mask.k_off, mask.limit});
     assert_close(y->x, golden_real(f.g, NULL, "out.layer0"), 10 * TOY_M, 5e-6);
@@ -348,10 +357,8 @@ static void two_tower_forward(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(base_forward),
-        cmocka_unit_test(timestep_embedding),
-        cmocka_unit_test(base_losses),
-        cmocka_unit_test(two_tower_losses),
+        cmocka_unit_test(base_forward),      cmocka_unit_test(timestep_embedding),
+        cmocka_unit_test(base_losses),       cmocka_unit_test(two_tower_losses),
         cmocka_unit_test(two_tower_forward),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

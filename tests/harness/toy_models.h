@@ -9,9 +9,10 @@
 enum { TOY_D = 12, TOY_M = 16, TOY_H = 2 };
 
 /* Two layers, two heads, dropout off. */
-lcm_transformer_config toy_transformer(bool modern); /* modern: rms, SwiGLU, output bias; else standard, ReLU 64 */
-lcm_base_config toy_base_config(void);               /* rms, rope, SwiGLU, pre */
-lcm_two_tower_config toy_two_tower_config(void);     /* the same towers, 20 noise steps, guidance */
+lcm_transformer_config
+toy_transformer(bool modern);          /* modern: rms, SwiGLU, output bias; else standard, ReLU 64 */
+lcm_base_config toy_base_config(void); /* rms, rope, SwiGLU, pre */
+lcm_two_tower_config toy_two_tower_config(void); /* the same towers, 20 noise steps, guidance */
 
 /* Every parameter random, modulators too: a fresh two-tower model is blind to its context. */
 void toy_randomize(lcm_model *m, uint64_t seed);
