@@ -36,10 +36,21 @@ uint32_t lcm_rng_u32(lcm_rng *r) {
 
 double lcm_rng_uniform(lcm_rng *r) { return lcm_rng_u32(r) * 0x1p-32; }
 
+/* Box-Muller, cosine branch; (0, 1] keeps the logarithm finite. */
+static double normal_from(uint32_t u, uint32_t v) {
+    return sqrt(-2.0 * log((u + 1.0) * 0x1p-32)) * cos(2.0 * M_PI * (v * 0x1p-32));
+}
+
 double lcm_rng_normal(lcm_rng *r) {
-    double u = (lcm_rng_u32(r) + 1.0) * 0x1p-32; /* (0, 1]: the logarithm stays finite */
-    double v = lcm_rng_u32(r) * 0x1p-32;
-    return sqrt(-2.0 * log(u)) * cos(2.0 * M_PI * v);
+    uint32_t u = lcm_rng_u32(r);
+    return normal_from(u, lcm_rng_u32(r));
+}
+
+void lcm_rng_normal_pair(double out[2], uint64_t seed, uint64_t stream, uint64_t block) {
+    uint32_t w[4];
+    lcm_rng_block(w, seed, stream, block);
+    out[0] = normal_from(w[0], w[1]);
+    out[1] = normal_from(w[2], w[3]);
 }
 
 uint64_t lcm_rng_below(lcm_rng *r, uint64_t n) {

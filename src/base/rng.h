@@ -29,6 +29,8 @@ void lcm_rng_block(uint32_t out[4], uint64_t seed, uint64_t stream, uint64_t blo
 uint32_t lcm_rng_u32(lcm_rng *r);
 double lcm_rng_uniform(lcm_rng *r);               /* [0, 1), 32 bits */
 double lcm_rng_normal(lcm_rng *r);                /* N(0,1), two words per call (Box-Muller, cosine branch) */
+/* The two numbers that lcm_rng_normal draws from the four words of one block, for half the work. */
+void lcm_rng_normal_pair(double out[2], uint64_t seed, uint64_t stream, uint64_t block);
 uint64_t lcm_rng_below(lcm_rng *r, uint64_t n);   /* 0 … n-1, unbiased; n ≥ 1, n ≤ 2^32 */
 
 /* Fisher-Yates over n int64 values. */

@@ -16,7 +16,7 @@ const lcm_field lcm_criterion_fields[] = {
     LCM_F_BOOL(lcm_criterion_config, compute_rmse, "root of the squared error of each concept"),
     LCM_F_BOOL(lcm_criterion_config, log_unnormalized, "also measure the loss in SONAR space"),
     LCM_F_INT(lcm_criterion_config, min_context_size, 1, 1048576,
-              "first predicted position of a document (base_lcm)"),
+              "first predicted position of a document (base)"),
     LCM_F_REAL(lcm_criterion_config, cf_guidance_probability, 0, 0.95,
                "share of rows trained without context"),
     LCM_F_BOOL(lcm_criterion_config, compat_guidance_rows, "choose those rows as the reference code does"),

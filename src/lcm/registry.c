@@ -25,14 +25,17 @@
         return lcm_##T##_loss(ctx, out, t, (const lcm_##T *)m, b, c, draws);                                 \
     }
 #define MODEL_LINE(name, T)                                                                                  \
-    { name, lcm_##T##_fields, sizeof(lcm_##T##_config), T##_default, T##_create, T##_free, T##_loss }
+    {                                                                                                        \
+        name, lcm_##T##_fields, sizeof(lcm_##T##_config), T##_default, T##_create, T##_free, T##_loss,       \
+            lcm_##T##_predictor_new                                                                          \
+    }
 
 MODEL_FUNCTIONS(base)
 MODEL_FUNCTIONS(two_tower)
 
-const lcm_model_type lcm_model_types[] = {MODEL_LINE("base_lcm", base),
-                                          MODEL_LINE("two_tower_diffusion_lcm", two_tower),
-                                          {NULL, NULL, 0, NULL, NULL, NULL, NULL}};
+const lcm_model_type lcm_model_types[] = {MODEL_LINE("base", base),
+                                          MODEL_LINE("two_tower", two_tower),
+                                          {NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL}};
 
 lcm_status lcm_model_type_find(lcm_ctx *ctx, const lcm_model_type **out, const char *name) {
     lcm_buf names = {0};

@@ -3,9 +3,10 @@
 #define LCM_LCM_REGISTRY_H
 
 #include "lcm/concept_model.h"
+#include "lcm/predictor.h"
 
 struct lcm_model_type {
-    const char *name; /* "base_lcm": model_type of the reference code, lcm.kind of a file */
+    const char *name; /* "base": lcm.kind of a file */
     const lcm_field *config_fields;
     size_t config_size;
     void (*config_default)(void *config);
@@ -13,6 +14,9 @@ struct lcm_model_type {
     void (*free)(lcm_model *m);
     lcm_status (*loss)(lcm_ctx *ctx, lcm_model_loss *out, lcm_tape *t, const lcm_model *m,
                        const lcm_concept_batch *b, const lcm_criterion *c, const lcm_draws *draws);
+    /* Contexts for `slots` documents of up to `cap` concepts. LCM_ERR_ARG for options it cannot follow. */
+    lcm_status (*predictor_new)(lcm_ctx *ctx, lcm_predictor **out, const lcm_model *m,
+                                const lcm_predict_config *c, int64_t slots, int64_t cap);
 };
 
 extern const lcm_model_type lcm_model_types[]; /* ends with name = NULL */

@@ -17,13 +17,14 @@ static lcm_rng stream_at(const lcm_draws *d, uint64_t stream) {
     return lcm_rng_make(d->seed, stream + (d->step << 8));
 }
 
-/* Two words per number, so a row's numbers are found without drawing those before it. */
-static void draw_noise(real *out, int64_t R, int64_t D, lcm_rng first) {
-    LCM_PARALLEL_FOR_IF(R * D > 4096)
-    for (int64_t r = 0; r < R; r++) {
-        lcm_rng rng = first;
-        rng.index += 2 * (uint64_t)(r * D);
-        for (int64_t c = 0; c < D; c++) out[r * D + c] = (real)lcm_rng_normal(&rng);
+/* Number i of the batch is number i of the stream, in whatever order threads get there. */
+static void draw_noise(real *out, int64_t n, lcm_rng rng) {
+    LCM_PARALLEL_FOR_IF(n > 4096)
+    for (int64_t b = 0; b < (n + 1) / 2; b++) {
+        double pair[2];
+        lcm_rng_normal_pair(pair, rng.seed, rng.stream, (uint64_t)b);
+        out[2 * b] = (real)pair[0];
+        if (2 * b + 1 < n) out[2 * b + 1] = (real)pair[1];
     }
 }
 
@@ -95,7 +96,7 @@ static targets draw_targets(lcm_tape *t, const lcm_two_tower *m, const real *z, 
     }
     if (g.noise == NULL) {
         real *noise = lcm_tape_alloc(t, (size_t)(R * D) * sizeof *noise);
-        if (noise) draw_noise(noise, R, D, stream_at(draws, LCM_RNG_NOISE));
+        if (noise) draw_noise(noise, R * D, stream_at(draws, LCM_RNG_NOISE));
         g.noise = noise;
     }
     return g;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "harness/toy_models.h"
+#include "lcm/generate.h"
 
 typedef struct fixture {
     lcm_ctx *ctx;
@@ -215,7 +216,7 @@ static void base_losses(void **state) {
     lcm_base *m;
     int64_t dims[LCM_ST_MAX_RANK];
     (void)state;
-    OK(&f, lcm_model_create(f.ctx, (lcm_model **)&m, "base_lcm", &c, true));
+    OK(&f, lcm_model_create(f.ctx, (lcm_model **)&m, "base", &c, true));
     load_weights(&f, &m->model, "w.");
     for (int sft = 0; sft < 2; sft++) {
         real x[32 * TOY_D];
@@ -298,7 +299,7 @@ static void two_tower_losses(void **state) {
     lcm_two_tower_config c = toy_two_tower_config();
     lcm_two_tower *m;
     (void)state;
-    OK(&f, lcm_model_create(f.ctx, (lcm_model **)&m, "two_tower_diffusion_lcm", &c, true));
+    OK(&f, lcm_model_create(f.ctx, (lcm_model **)&m, "two_tower", &c, true));
     load_weights(&f, &m->model, "w.");
     for (int i = 0; i < 8; i++) two_tower_case(&f, m, i & 1, i & 2, i & 4);
     lcm_two_tower_free(m);
@@ -355,11 +356,141 @@ static void two_tower_forward(void **state) {
     close_fixture(&f);
 }
 
+/* 05, incremental: one concept at a time through the cache */
+static void base_incremental(void **state) {
+    fixture f = open_fixture("05_base_lcm_forward");
+    const int32_t slot[3] = {0, 1, 2}, one[4] = {0, 1, 2, 3};
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        char prefix[64];
+        lcm_base_config c = stack_config(i);
+        lcm_base *m;
+        lcm_kv_cache cache;
+        real *x = golden_real(f.g, NULL, "in.%s.x", stack_names[i]), got[3 * 5 * TOY_D], row[3 * TOY_D];
+        int32_t len[3] = {0};
+        OK(&f, lcm_base_new(f.ctx, &m, &c, false));
+        snprintf(prefix, sizeof prefix, "w.%s.", stack_names[i]);
+        load_weights(&f, &m->model, prefix);
+        OK(&f, lcm_kv_new(f.ctx, &cache, 2, 3, 5, TOY_M));
+        for (int s = 0; s < 5; s++) {
+            lcm_kv_rows r;
+            lcm_tensor *y;
+            lcm_tape_reset(f.tape, (lcm_tape_opts){0});
+            for (int b = 0; b < 3; b++) memcpy(row + b * TOY_D, x + (b * 5 + s) * TOY_D, TOY_D * sizeof *x);
+            r = lcm_kv_rows_make(f.tape, 3, slot, one, len);
+            y = lcm_frontend_fwd(f.tape, &m->frontend, lcm_tensor_const(f.tape, row, 3, TOY_D), r.pos);
+            y = lcm_projection_fwd(f.tape, &m->postnet, lcm_stack_step(f.tape, &m->stack, y, &cache, &r));
+            OK(&f, lcm_tape_status(f.tape));
+            for (int b = 0; b < 3; b++) {
+                memcpy(got + (b * 5 + s) * TOY_D, y->x + b * TOY_D, TOY_D * sizeof *x);
+                len[b]++;
+            }
+        }
+        assert_close(got, golden_real(f.g, NULL, "out.%s.incremental", stack_names[i]), 15 * TOY_D, 5e-6);
+        lcm_kv_free(&cache);
+        lcm_base_free(m);
+    }
+    close_fixture(&f);
+}
+
+/* ---- 14, 15: generation ---- */
+
+/* Prompt and generated concepts must be the recorded sequence, to the length. */
+static void expect_sequences(fixture *f, const lcm_model *m, const lcm_generate_config *c, const real *eos,
+                             const lcm_generate_hooks *hooks, const char *prefix, double tol) {
+    int64_t dims[LCM_ST_MAX_RANK];
+    real x[4 * TOY_D];
+    int32_t off[3] = {0, 3, 4};
+    lcm_prompts p = {2, x, off, eos, NULL};
+    lcm_generated g;
+    memcpy(x, golden_real(f->g, NULL, "in.prompt0"), 3 * TOY_D * sizeof *x);
+    memcpy(x + 3 * TOY_D, golden_real(f->g, NULL, "in.prompt1"), TOY_D * sizeof *x);
+    OK(f, lcm_generate(f->ctx, &g, m, &p, c, hooks));
+    for (int d = 0; d < 2; d++) {
+        int64_t n = off[d + 1] - off[d], made = g.off[d + 1] - g.off[d];
+        real *want = golden_real(f->g, dims, "%s.seq%d", prefix, d);
+        assert_int_equal(n + made, dims[0]);
+        assert_close(x + off[d] * TOY_D, want, n * TOY_D, 0);
+        assert_close(g.x + g.off[d] * TOY_D, want + n * TOY_D, made * TOY_D, tol);
+    }
+    lcm_generated_free(&g);
+}
+
+static void base_generation(void **state) {
+    fixture f = open_fixture("15_base_generation");
+    lcm_base_config c = toy_base_config();
+    lcm_generate_config gc = lcm_generate_config_default();
+    lcm_model *m;
+    real *eos;
+    (void)state;
+    c.lcm = toy_transformer(false);
+    OK(&f, lcm_model_create(f.ctx, &m, "base", &c, false));
+    load_weights(&f, m, "w.");
+    gc.max_gen_len = atoi(golden_meta(f.g, "max_gen_len"));
+    gc.eos_threshold = atof(golden_meta(f.g, "eos_threshold"));
+    expect_sequences(&f, m, &gc, NULL, NULL, "out", 1e-5);
+    eos = golden_real(f.g, NULL, "in.eos");
+    expect_sequences(&f, m, &gc, eos, NULL, "out.eos", 1e-5);
+    gc.trim_hypotheses = true;
+    expect_sequences(&f, m, &gc, eos, NULL, "out.eos_trim", 1e-5);
+    gc.include_eos_token = true;
+    expect_sequences(&f, m, &gc, eos, NULL, "out.eos_trim_incl", 1e-5);
+    gc.trim_hypotheses = gc.include_eos_token = false;
+    gc.min_gen_len = 3;
+    expect_sequences(&f, m, &gc, eos, NULL, "out.eos_min3", 1e-5);
+    lcm_model_free(m);
+    close_fixture(&f);
+}
+
+typedef struct recorded_noise {
+    golden *g;
+    const char *prefix;
+} recorded_noise;
+
+/* The reference draws for every row that is still active, also for those still inside their prompt:
+ * its call k is for position 1 + k of every sequence. Document 0 has 3 prompt concepts, document 1
+ * has 1 and is done after call 2. */
+static void draw_recorded(void *user, real *out, int64_t D, uint64_t doc, int64_t index, int64_t call) {
+    recorded_noise *n = user;
+    int k = (int)index + (doc == 0 ? 2 : 0);
+    real *rows = golden_real(n->g, NULL, "in.%s.unit_noise_call%d", n->prefix, k);
+    assert_int_equal(call, 0);
+    memcpy(out, rows + (int64_t)doc * D, (size_t)D * sizeof *out);
+}
+
+static void two_tower_generation(void **state) {
+    fixture f = open_fixture("14_two_tower_generation");
+    lcm_two_tower_config c = toy_two_tower_config();
+    lcm_generate_config gc = lcm_generate_config_default();
+    recorded_noise rec = {f.g, NULL};
+    lcm_generate_hooks hooks = {.noise = {draw_recorded, &rec}};
+    lcm_model *m;
+    (void)state;
+    OK(&f, lcm_model_create(f.ctx, &m, "two_tower", &c, false));
+    load_weights(&f, m, "w.");
+    gc.max_gen_len = 3;
+    gc.sampler.steps = 8;
+    gc.sampler.spacing = LCM_SPACING_COMPAT_TRAILING;
+    gc.sampler.initial_noise_scale = atof(golden_meta(f.g, "initial_noise_scale"));
+    gc.sampler.epsilon_scaling = atof(golden_meta(f.g, "epsilon_scaling"));
+    gc.sampler.guidance_rescale = atof(golden_meta(f.g, "guidance_rescale"));
+    for (int guided = 0; guided < 2; guided++) {
+        gc.sampler.guidance_scale = guided ? 3 : 1;
+        rec.prefix = guided ? "gs3.0" : "gs1.0";
+        expect_sequences(&f, m, &gc, NULL, &hooks, guided ? "out.gs3.0" : "out.gs1.0", 5e-5);
+    }
+    lcm_model_free(m);
+    close_fixture(&f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(base_forward),      cmocka_unit_test(timestep_embedding),
         cmocka_unit_test(base_losses),       cmocka_unit_test(two_tower_losses),
         cmocka_unit_test(two_tower_forward),
+        cmocka_unit_test(base_incremental),
+        cmocka_unit_test(base_generation),
+        cmocka_unit_test(two_tower_generation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,216 @@
+/* The generation loop. */
+#include "lcm/generate.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/simd.h"
+#include "lcm/registry.h"
+
+const lcm_field lcm_generate_fields[] = {
+    LCM_F_INT(lcm_generate_config, max_gen_len, 1, 1048576, "generated concepts at most"),
+    LCM_F_INT(lcm_generate_config, min_gen_len, 0, 1048576, "first generated concept (from 0) that may stop"),
+    LCM_F_REAL(lcm_generate_config, eos_threshold, -1, 2, "stop at this cosine with the end concept"),
+    LCM_F_REAL(lcm_generate_config, repetition_threshold, 0, 2,
+               "stop at this cosine with the concept before, 0 = off"),
+    LCM_F_BOOL(lcm_generate_config, trim_hypotheses, "drop the concept that stopped a document"),
+    LCM_F_BOOL(lcm_generate_config, include_eos_token, "keep it nevertheless"),
+    LCM_F_INT(lcm_generate_config, seed, 0, 9e15, "seed of the noise"),
+    LCM_F_REAL(lcm_generate_config, temperature, 0, 100, "noise on predictions (base)"),
+    LCM_F_STRUCT(lcm_generate_config, sampler, lcm_sampler_fields, "denoising (diffusion models)"),
+    LCM_F_END};
+
+lcm_generate_config lcm_generate_config_default(void) {
+    lcm_generate_config c = {.max_gen_len = 200,
+                             .min_gen_len = 1,
+                             .eos_threshold = 0.9,
+                             .seed = 42,
+                             .sampler = lcm_sampler_config_default()};
+    return c;
+}
+
+void lcm_generated_free(lcm_generated *g) {
+    free(g->x);
+    free(g->off);
+    free(g->stop);
+    memset(g, 0, sizeof *g);
+}
+
+/* State of one call. Concepts of document d lie at x + (d max_gen_len + index) D until packed. */
+typedef struct loop {
+    const lcm_generate_config *config;
+    const lcm_prompts *prompts;
+    const lcm_generate_hooks *hooks;
+    lcm_concept_noise noise;
+    int64_t D, n_active, step;
+    lcm_predictor *predictor;
+    real *x, *fresh;     /* all generated; of this step (n, D) */
+    int32_t *slot, *off; /* of active documents; 0 … n */
+    int32_t *len;        /* (n) concepts kept of each document */
+    uint64_t *doc;       /* (n_active) */
+    int64_t *index;      /* (n_active) */
+    uint8_t *stop;       /* (n) */
+} loop;
+
+static void draw_default(void *user, real *out, int64_t D, uint64_t doc, int64_t index, int64_t call) {
+    const lcm_generate_config *c = user;
+    lcm_rng rng = lcm_rng_make((uint64_t)c->seed, LCM_RNG_SAMPLE + (doc << 8) + ((uint64_t)index << 40));
+    rng.index = (uint64_t)call * 2 * (uint64_t)D;
+    for (int64_t i = 0; i < D; i++) out[i] = (real)lcm_rng_normal(&rng);
+}
+
+static double cosine(const real *a, const real *b, int64_t D) {
+    double ab = 0, aa = 0, bb = 0;
+    for (int64_t i = 0; i < D; i++) {
+        ab += (double)a[i] * (double)b[i];
+        aa += (double)a[i] * (double)a[i];
+        bb += (double)b[i] * (double)b[i];
+    }
+    return ab / fmax(sqrt(aa) * sqrt(bb), 1e-8);
+}
+
+static lcm_status check(lcm_ctx *ctx, const lcm_model *m, const lcm_prompts *p, const lcm_generate_config *c,
+                        int64_t *cap) {
+    *cap = 0;
+    if (p->n < 1 || p->off[0] != 0) LCM_FAIL(ctx, LCM_ERR_ARG, "no prompt");
+    for (int64_t d = 0; d < p->n; d++) {
+        int64_t len = (int64_t)p->off[d + 1] - p->off[d];
+        if (len < 1) LCM_FAIL(ctx, LCM_ERR_ARG, "prompt %lld is empty", (long long)d);
+        /* the last concept is not read back */
+        if (len + c->max_gen_len - 1 > m->max_seq_len)
+            LCM_FAIL(ctx, LCM_ERR_LIMIT,
+                     "prompt %lld: %lld concepts and %lld to generate, the model reads %lld", (long long)d,
+                     (long long)len, (long long)c->max_gen_len, (long long)m->max_seq_len);
+        *cap = lcm_max_i(*cap, len + c->max_gen_len - 1);
+    }
+    for (int64_t i = 0; i < p->off[p->n] * m->embed_dim; i++)
+        if (!isfinite(p->x[i]))
+            LCM_FAIL(ctx, LCM_ERR_NUMERIC, "prompts: concept %lld is not finite",
+                     (long long)(i / m->embed_dim));
+    return LCM_OK;
+}
+
+static lcm_status loop_new(lcm_ctx *ctx, loop *l, const lcm_model *m, int64_t cap) {
+    lcm_predict_config pc = {.temperature = l->config->temperature, .sampler = l->config->sampler};
+    size_t n = (size_t)l->prompts->n, room;
+    l->D = m->embed_dim;
+    if (!lcm_mul_size(&room, n * (size_t)l->D, (size_t)l->config->max_gen_len))
+        LCM_FAIL(ctx, LCM_ERR_LIMIT, "%zu documents of %lld concepts are too many", n,
+                 (long long)l->config->max_gen_len);
+    LCM_TRY(lcm_calloc(ctx, &l->x, room, sizeof *l->x));
+    LCM_TRY(lcm_calloc(ctx, &l->fresh, n * (size_t)l->D, sizeof *l->fresh));
+    LCM_TRY(lcm_calloc(ctx, &l->slot, n, sizeof *l->slot));
+    LCM_TRY(lcm_calloc(ctx, &l->off, n + 1, sizeof *l->off));
+    LCM_TRY(lcm_calloc(ctx, &l->len, n, sizeof *l->len));
+    LCM_TRY(lcm_calloc(ctx, &l->doc, n, sizeof *l->doc));
+    LCM_TRY(lcm_calloc(ctx, &l->index, n, sizeof *l->index));
+    LCM_TRY(lcm_calloc(ctx, &l->stop, n, sizeof *l->stop));
+    for (size_t i = 0; i < n; i++) l->slot[i] = (int32_t)i;
+    for (size_t i = 0; i <= n; i++) l->off[i] = (int32_t)i;
+    l->n_active = (int64_t)n;
+    return m->type->predictor_new(ctx, &l->predictor, m, &pc, (int64_t)n, cap);
+}
+
+static void loop_clear(loop *l) {
+    if (l->predictor) l->predictor->free(l->predictor);
+    free(l->x);
+    free(l->fresh);
+    free(l->slot);
+    free(l->off);
+    free(l->len);
+    free(l->doc);
+    free(l->index);
+    free(l->stop);
+}
+
+/* Whether the fresh concept x of document d ends it. */
+static bool stops(loop *l, int32_t d, const real *x) {
+    const lcm_generate_config *c = l->config;
+    const lcm_prompts *p = l->prompts;
+    const real *before = l->step ? x - l->D : p->x + (p->off[d + 1] - 1) * l->D;
+    if (l->step < c->min_gen_len) return false;
+    if (p->eos && cosine(p->eos, x, l->D) >= c->eos_threshold)
+        l->stop[d] = LCM_STOP_EOS;
+    else if (c->repetition_threshold > 0 && cosine(before, x, l->D) >= c->repetition_threshold)
+        l->stop[d] = LCM_STOP_REPETITION;
+    return l->stop[d] != LCM_STOP_LENGTH;
+}
+
+/* Stores the fresh concepts, and keeps the documents that go on (and their concepts, in fresh). */
+static lcm_status settle(lcm_ctx *ctx, loop *l) {
+    const lcm_generate_config *c = l->config;
+    int64_t kept = 0, D = l->D;
+    for (int64_t i = 0; i < l->n_active; i++) {
+        int32_t d = l->slot[i];
+        real *x = l->x + (d * c->max_gen_len + l->step) * D;
+        memcpy(x, l->fresh + i * D, (size_t)D * sizeof *x);
+        for (int64_t k = 0; k < D; k++)
+            if (!isfinite(x[k]))
+                LCM_FAIL(ctx, LCM_ERR_NUMERIC, "document %d: generated concept %lld is not finite", d,
+                         (long long)l->step);
+        if (l->hooks && l->hooks->on_concept)
+            LCM_TRY(l->hooks->on_concept(ctx, l->hooks->user, d, l->step, x));
+        l->len[d] = (int32_t)l->step + 1;
+        if (stops(l, d, x)) {
+            l->len[d] -= c->trim_hypotheses && !c->include_eos_token;
+            continue;
+        }
+        memmove(l->fresh + kept * D, l->fresh + i * D, (size_t)D * sizeof *x);
+        l->slot[kept++] = d;
+    }
+    l->n_active = kept;
+    return LCM_OK;
+}
+
+static lcm_status run(lcm_ctx *ctx, loop *l) {
+    lcm_predictor *p = l->predictor;
+    LCM_TRY(p->feed(ctx, p, l->prompts->x, l->prompts->n, l->slot, l->prompts->off));
+    for (l->step = 0; l->n_active > 0; l->step++) {
+        lcm_asked asked = {l->n_active, l->slot, l->doc, l->index};
+        for (int64_t i = 0; i < l->n_active; i++) {
+            l->doc[i] = l->prompts->doc ? l->prompts->doc[l->slot[i]] : (uint64_t)l->slot[i];
+            l->index[i] = l->step;
+        }
+        LCM_TRY(p->next(ctx, p, l->fresh, &asked, &l->noise));
+        LCM_TRY(settle(ctx, l));
+        if (l->step + 1 == l->config->max_gen_len) break;
+        if (l->n_active > 0) LCM_TRY(p->feed(ctx, p, l->fresh, l->n_active, l->slot, l->off));
+    }
+    return LCM_OK;
+}
+
+static lcm_status collect(lcm_ctx *ctx, lcm_generated *out, loop *l) {
+    int64_t n = l->prompts->n, total = 0;
+    for (int64_t d = 0; d < n; d++) total += l->len[d];
+    LCM_TRY(lcm_calloc(ctx, &out->x, (size_t)(total * l->D) + 1, sizeof *out->x));
+    for (int64_t d = 0; d < n; d++) {
+        l->off[d + 1] = l->off[d] + l->len[d];
+        memcpy(out->x + l->off[d] * l->D, l->x + d * l->config->max_gen_len * l->D,
+               (size_t)(l->len[d] * l->D) * sizeof *out->x);
+    }
+    out->n = n;
+    out->off = l->off;
+    out->stop = l->stop;
+    l->off = NULL;
+    l->stop = NULL;
+    return LCM_OK;
+}
+
+lcm_status lcm_generate(lcm_ctx *ctx, lcm_generated *out, const lcm_model *m, const lcm_prompts *prompts,
+                        const lcm_generate_config *config, const lcm_generate_hooks *hooks) {
+    loop l = {.config = config,
+              .prompts = prompts,
+              .hooks = hooks,
+              .noise = {draw_default, (void *)(uintptr_t)config}};
+    lcm_status st;
+    int64_t cap;
+    memset(out, 0, sizeof *out);
+    LCM_TRY(check(ctx, m, prompts, config, &cap));
+    if (hooks && hooks->noise.draw) l.noise = hooks->noise;
+    st = loop_new(ctx, &l, m, cap);
+    if (st == LCM_OK) st = run(ctx, &l);
+    if (st == LCM_OK) st = collect(ctx, out, &l);
+    loop_clear(&l);
+    return st;
+}

@@ -1,0 +1,30 @@
+/* Common part of the predictors. */
+#include "lcm/predictor.h"
+
+#include <stdlib.h>
+
+lcm_status lcm_predictor_init(lcm_ctx *ctx, lcm_predictor *p, const lcm_model *m, const lcm_predict_config *c,
+                              int64_t slots, int64_t cap) {
+    p->model = m;
+    p->config = *c;
+    p->slots = slots;
+    p->cap = cap;
+    p->tape = lcm_tape_new(ctx, 1 << 20);
+    if (p->tape == NULL) LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: step arena");
+    return lcm_calloc(ctx, &p->len, (size_t)slots, sizeof *p->len);
+}
+
+void lcm_predictor_clear(lcm_predictor *p) {
+    lcm_tape_free(p->tape);
+    free(p->len);
+}
+
+lcm_tensor *lcm_predictor_begin(lcm_predictor *p, lcm_kv_rows *rows, const real *x, int64_t n,
+                                const int32_t *slot, const int32_t *off) {
+    lcm_tensor *z;
+    lcm_tape_reset(p->tape, (lcm_tape_opts){.record = false, .train = false});
+    *rows = lcm_kv_rows_make(p->tape, n, slot, off, p->len);
+    z = lcm_tensor_const(p->tape, lcm_model_normalize(p->tape, p->model, x, off[n], 0), off[n],
+                         p->model->embed_dim);
+    return rows->pos && z && z->x ? z : NULL;
+}
