@@ -26,7 +26,7 @@ lcm_base_config lcm_base_config_default(void) {
     return c;
 }
 
-static lcm_status build(lcm_ctx *ctx, lcm_base *m, bool with_grad) {
+static lcm_status build(lcm_ctx *ctx, lcm_base *m) {
     const lcm_base_config *c = &m->config;
     lcm_params *p = &m->model.params;
     lcm_normalizer_config nz = lcm_normalizer_config_default();
@@ -37,10 +37,10 @@ static lcm_status build(lcm_ctx *ctx, lcm_base *m, bool with_grad) {
                              c->max_seq_len, (lcm_pos_style)c->lcm.pos_embedding_style, "frontend"));
     LCM_TRY(lcm_stack_new(ctx, &m->stack, p, &c->lcm, c->model_dim, "lcm"));
     m->postnet = lcm_projection_new(p, &c->postnet, c->model_dim, c->sonar_embed_dim, "postnet");
-    return lcm_params_alloc(ctx, p, with_grad);
+    return p->status;
 }
 
-lcm_status lcm_base_new(lcm_ctx *ctx, lcm_base **out, const lcm_base_config *config, bool with_grad) {
+lcm_status lcm_base_new(lcm_ctx *ctx, lcm_base **out, const lcm_base_config *config) {
     lcm_base *m;
     lcm_status st;
     *out = NULL;
@@ -51,7 +51,7 @@ lcm_status lcm_base_new(lcm_ctx *ctx, lcm_base **out, const lcm_base_config *con
     m->model.normalizer_name = "frontend.sonar_normalizer";
     m->model.embed_dim = config->sonar_embed_dim;
     m->model.max_seq_len = config->max_seq_len;
-    st = build(ctx, m, with_grad);
+    st = build(ctx, m);
     if (st) {
         lcm_base_free(m);
         return st;

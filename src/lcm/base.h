@@ -25,9 +25,9 @@ typedef struct lcm_base {
     lcm_projection postnet;
 } lcm_base;
 
-/* LCM_ERR_SHAPE names the sizes that do not fit. Parameters are zero until initialised or loaded;
- * the normaliser is the identity. */
-lcm_status lcm_base_new(lcm_ctx *ctx, lcm_base **out, const lcm_base_config *config, bool with_grad);
+/* LCM_ERR_SHAPE names the sizes that do not fit. Registers parameters without memory
+ * (lcm_model_create goes on); the normaliser is the identity. */
+lcm_status lcm_base_new(lcm_ctx *ctx, lcm_base **out, const lcm_base_config *config);
 void lcm_base_free(lcm_base *m); /* NULL is allowed */
 
 /* normalised concepts (T,D), packed -> predictions (T,D): row i is the concept after row i */

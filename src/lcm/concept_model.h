@@ -6,7 +6,7 @@
 #define LCM_CONCEPT_MODEL_H
 
 #include "diffusion/schedule.h"
-#include "lcm/batch.h"
+#include "lcm/concept_batch.h"
 #include "lcm/criterion.h"
 #include "nn/params.h"
 #include "sonar/normalizer.h"

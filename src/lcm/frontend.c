@@ -38,6 +38,8 @@ lcm_projection_config lcm_projection_config_default(void) {
     return c;
 }
 
+enum { MAX_SINE_VALUES = 1 << 28 };
+
 static lcm_status sine_table(lcm_ctx *ctx, lcm_tensor *table, int64_t n, int64_t M) {
     size_t count;
     if (!lcm_mul_size(&count, (size_t)n, (size_t)M))

@@ -13,9 +13,9 @@
         lcm_##T##_config d = lcm_##T##_config_default();                                                     \
         memcpy(c, &d, sizeof d);                                                                             \
     }                                                                                                        \
-    static lcm_status T##_create(lcm_ctx *ctx, lcm_model **out, const void *c, bool with_grad) {             \
+    static lcm_status T##_create(lcm_ctx *ctx, lcm_model **out, const void *c) {                             \
         lcm_##T *m;                                                                                          \
-        lcm_status st = lcm_##T##_new(ctx, &m, c, with_grad);                                                \
+        lcm_status st = lcm_##T##_new(ctx, &m, c);                                                           \
         *out = st ? NULL : &m->model;                                                                        \
         return st;                                                                                           \
     }                                                                                                        \
@@ -52,15 +52,8 @@ lcm_status lcm_model_type_find(lcm_ctx *ctx, const lcm_model_type **out, const c
     return st;
 }
 
-static lcm_status create(lcm_ctx *ctx, lcm_model **out, const lcm_model_type *type, const void *config,
-                         bool with_grad) {
-    LCM_TRY(type->create(ctx, out, config, with_grad));
-    (*out)->type = type;
-    return LCM_OK;
-}
-
-lcm_status lcm_model_new(lcm_ctx *ctx, lcm_model **out, const char *kind, const json_t *config,
-                         const char *where, bool with_grad) {
+lcm_status lcm_model_register(lcm_ctx *ctx, lcm_model **out, const char *kind, const json_t *config,
+                              const char *where) {
     const lcm_model_type *type;
     void *c;
     lcm_status st = LCM_OK;
@@ -69,9 +62,24 @@ lcm_status lcm_model_new(lcm_ctx *ctx, lcm_model **out, const char *kind, const 
     LCM_TRY(lcm_calloc(ctx, &c, 1, type->config_size));
     type->config_default(c);
     if (config) st = lcm_config_read(ctx, c, type->config_fields, config, where);
-    if (st == LCM_OK) st = create(ctx, out, type, c, with_grad);
+    if (st == LCM_OK) st = type->create(ctx, out, c);
+    if (*out) (*out)->type = type;
     free(c);
     return st;
+}
+
+static lcm_status allocate(lcm_ctx *ctx, lcm_model **m, bool with_grad) {
+    lcm_status st = lcm_params_alloc(ctx, &(*m)->params, with_grad);
+    if (st == LCM_OK) return LCM_OK;
+    lcm_model_free(*m);
+    *m = NULL;
+    return st;
+}
+
+lcm_status lcm_model_new(lcm_ctx *ctx, lcm_model **out, const char *kind, const json_t *config,
+                         const char *where, bool with_grad) {
+    LCM_TRY(lcm_model_register(ctx, out, kind, config, where));
+    return allocate(ctx, out, with_grad);
 }
 
 lcm_status lcm_model_create(lcm_ctx *ctx, lcm_model **out, const char *kind, const void *config,
@@ -79,7 +87,9 @@ lcm_status lcm_model_create(lcm_ctx *ctx, lcm_model **out, const char *kind, con
     const lcm_model_type *type;
     *out = NULL;
     LCM_TRY(lcm_model_type_find(ctx, &type, kind));
-    return create(ctx, out, type, config, with_grad);
+    LCM_TRY(type->create(ctx, out, config));
+    (*out)->type = type;
+    return allocate(ctx, out, with_grad);
 }
 
 void lcm_model_free(lcm_model *m) {

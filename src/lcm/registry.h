@@ -10,7 +10,8 @@ struct lcm_model_type {
     const lcm_field *config_fields;
     size_t config_size;
     void (*config_default)(void *config);
-    lcm_status (*create)(lcm_ctx *ctx, lcm_model **out, const void *config, bool with_grad);
+    lcm_status (*create)(lcm_ctx *ctx, lcm_model **out,
+                         const void *config); /* registers, allocates no parameters */
     void (*free)(lcm_model *m);
     lcm_status (*loss)(lcm_ctx *ctx, lcm_model_loss *out, lcm_tape *t, const lcm_model *m,
                        const lcm_concept_batch *b, const lcm_criterion *c, const lcm_draws *draws);
@@ -31,6 +32,10 @@ lcm_status lcm_model_new(lcm_ctx *ctx, lcm_model **out, const char *kind, const 
 /* The same from the kind's own configuration struct. */
 lcm_status lcm_model_create(lcm_ctx *ctx, lcm_model **out, const char *kind, const void *config,
                             bool with_grad);
+/* lcm_model_new up to the memory of the parameters, which lcm_params_alloc brings: a loader looks at
+ * the sizes first. */
+lcm_status lcm_model_register(lcm_ctx *ctx, lcm_model **out, const char *kind, const json_t *config,
+                              const char *where);
 void lcm_model_free(lcm_model *m); /* NULL is allowed */
 void lcm_model_init(lcm_model *m, uint64_t seed);
 json_t *lcm_model_config_json(const lcm_model *m); /* new; NULL when out of memory */

@@ -12,7 +12,7 @@
 #ifndef LCM_LCM_TRANSFORMER_H
 #define LCM_LCM_TRANSFORMER_H
 
-#include "lcm/batch.h"
+#include "lcm/concept_batch.h"
 #include "lcm/frontend.h"
 
 typedef enum lcm_norm_order { LCM_ORDER_PRE = 0, LCM_ORDER_POST, LCM_ORDER_NORMFORMER } lcm_norm_order;

@@ -27,7 +27,7 @@ lcm_two_tower_config lcm_two_tower_config_default(void) {
     return c;
 }
 
-static lcm_status build(lcm_ctx *ctx, lcm_two_tower *m, bool with_grad) {
+static lcm_status build(lcm_ctx *ctx, lcm_two_tower *m) {
     const lcm_two_tower_config *c = &m->config;
     lcm_params *p = &m->model.params;
     lcm_normalizer_config nz = lcm_normalizer_config_default();
@@ -41,11 +41,10 @@ static lcm_status build(lcm_ctx *ctx, lcm_two_tower *m, bool with_grad) {
     LCM_TRY(lcm_stack_new(ctx, &m->context, p, &c->context_encoder, c->model_dim, "context_encoder"));
     LCM_TRY(
         lcm_denoiser_new(ctx, &m->denoiser, p, &c->denoiser, c->sonar_embed_dim, c->model_dim, "denoiser"));
-    return lcm_params_alloc(ctx, p, with_grad);
+    return p->status;
 }
 
-lcm_status lcm_two_tower_new(lcm_ctx *ctx, lcm_two_tower **out, const lcm_two_tower_config *config,
-                             bool with_grad) {
+lcm_status lcm_two_tower_new(lcm_ctx *ctx, lcm_two_tower **out, const lcm_two_tower_config *config) {
     lcm_two_tower *m;
     lcm_status st;
     *out = NULL;
@@ -59,7 +58,7 @@ lcm_status lcm_two_tower_new(lcm_ctx *ctx, lcm_two_tower **out, const lcm_two_to
     m->model.has_guidance = config->trained_with_cf_guidance;
     m->model.embed_dim = config->sonar_embed_dim;
     m->model.max_seq_len = config->max_seq_len;
-    st = build(ctx, m, with_grad);
+    st = build(ctx, m);
     if (st) {
         lcm_two_tower_free(m);
         return st;

@@ -27,10 +27,9 @@ typedef struct lcm_two_tower {
     lcm_denoiser denoiser;
 } lcm_two_tower;
 
-/* LCM_ERR_SHAPE, LCM_ERR_ARG, LCM_ERR_UNSUPPORTED name the field that does not fit. Parameters are
- * zero until initialised or loaded; the normaliser is the identity. */
-lcm_status lcm_two_tower_new(lcm_ctx *ctx, lcm_two_tower **out, const lcm_two_tower_config *config,
-                             bool with_grad);
+/* LCM_ERR_SHAPE, LCM_ERR_ARG, LCM_ERR_UNSUPPORTED name the field that does not fit. Registers
+ * parameters without memory (lcm_model_create goes on); the normaliser is the identity. */
+lcm_status lcm_two_tower_new(lcm_ctx *ctx, lcm_two_tower **out, const lcm_two_tower_config *config);
 void lcm_two_tower_free(lcm_two_tower *m); /* NULL is allowed */
 
 /* normalised concepts (T,D), packed -> context (T,M), after the final norm */

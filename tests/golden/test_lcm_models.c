@@ -99,7 +99,7 @@ static void base_forward(void **state) {
         lcm_base_config c = stack_config(i);
         lcm_base *m;
         real *x = golden_real(f.g, NULL, "in.%s.x", stack_names[i]);
-        OK(&f, lcm_base_new(f.ctx, &m, &c, false));
+        OK(&f, lcm_model_create(f.ctx, (lcm_model **)&m, "base", &c, false));
         snprintf(prefix, sizeof prefix, "w.%s.", stack_names[i]);
         load_weights(&f, &m->model, prefix);
         for (int pass = 0; pass < 2; pass++) {
@@ -134,7 +134,7 @@ static void timestep_embedding(void **state) {
     real silu[6 * TOY_M], *want = golden_real(f.g, NULL, "out.emb");
     (void)state;
     c.noise_scheduler.train_steps = 100;
-    OK(&f, lcm_two_tower_new(f.ctx, &m, &c, false));
+    OK(&f, lcm_model_create(f.ctx, (lcm_model **)&m, "two_tower", &c, false));
     d = &m->denoiser;
     memcpy(d->fc1.w->x, golden_real(f.g, NULL, "w.fc1.weight"), TOY_M * 256 * sizeof(real));
     memcpy(d->fc1.b->x, golden_real(f.g, NULL, "w.fc1.bias"), TOY_M * sizeof(real));
@@ -323,7 +323,7 @@ static void two_tower_forward(void **state) {
     int64_t *level = golden_i64(f.g, NULL, "in.t"), dims[LCM_ST_MAX_RANK];
     real *z;
     (void)state;
-    OK(&f, lcm_two_tower_new(f.ctx, &m, &c, false));
+    OK(&f, lcm_model_create(f.ctx, (lcm_model **)&m, "two_tower", &c, false));
     load_weights(&f, &m->model, "w.");
     z = golden_real(f.g, NULL, "in.x");
     noisy = lcm_tensor_const(t, golden_real(f.g, NULL, "in.noisy"), 10, TOY_D);
@@ -368,7 +368,7 @@ static void base_incremental(void **state) {
         lcm_kv_cache cache;
         real *x = golden_real(f.g, NULL, "in.%s.x", stack_names[i]), got[3 * 5 * TOY_D], row[3 * TOY_D];
         int32_t len[3] = {0};
-        OK(&f, lcm_base_new(f.ctx, &m, &c, false));
+        OK(&f, lcm_model_create(f.ctx, (lcm_model **)&m, "base", &c, false));
         snprintf(prefix, sizeof prefix, "w.%s.", stack_names[i]);
         load_weights(&f, &m->model, prefix);
         OK(&f, lcm_kv_new(f.ctx, &cache, 2, 3, 5, TOY_M));
@@ -487,10 +487,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(base_forward),      cmocka_unit_test(timestep_embedding),
         cmocka_unit_test(base_losses),       cmocka_unit_test(two_tower_losses),
-        cmocka_unit_test(two_tower_forward),
-        cmocka_unit_test(base_incremental),
-        cmocka_unit_test(base_generation),
-        cmocka_unit_test(two_tower_generation),
+        cmocka_unit_test(two_tower_forward), cmocka_unit_test(base_incremental),
+        cmocka_unit_test(base_generation),   cmocka_unit_test(two_tower_generation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 /* Packed batches of concepts. */
-#include "lcm/batch.h"
+#include "lcm/concept_batch.h"
 
 lcm_status lcm_concept_batch_check(lcm_ctx *ctx, const lcm_concept_batch *b, int64_t max_seq_len) {
     if (b->n_docs < 1 || b->off[0] != 0) LCM_FAIL(ctx, LCM_ERR_ARG, "batch without documents");

@@ -2,8 +2,8 @@
  *
  * Documents lie one after the other as rows of one matrix, so every linear layer of a model is a
  * single product over the whole batch; only attention looks at document bounds. */
-#ifndef LCM_LCM_BATCH_H
-#define LCM_LCM_BATCH_H
+#ifndef LCM_CONCEPT_BATCH_H
+#define LCM_CONCEPT_BATCH_H
 
 #include "core/tape.h"
 
