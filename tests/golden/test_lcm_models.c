@@ -167,7 +167,7 @@ static void run_loss(fixture *f, lcm_model *m, const lcm_concept_batch *b, const
                      double grad_tol) {
     lcm_criterion *c;
     lcm_model_loss loss;
-    char key[64];
+    char key[256];
     real got;
     snprintf(key, sizeof key, "n.%s", tag);
     OK(f, lcm_criterion_new(f->ctx, &c, m, cc));
@@ -483,12 +483,51 @@ static void two_tower_generation(void **state) {
     close_fixture(&f);
 }
 
+/* ---- sizes of the published configurations ---- */
+
+#define TALL "\"use_swiglu\": true, \"layer_normalization_style\": \"rms\", \"mha_output_proj_bias\": true, "
+#define TOWERS(M, H, F, ctx, den)                                                                            \
+    "{\"model_dim\": " #M ", \"max_seq_len\": 4096, \"context_encoder\": {" TALL "\"num_layers\": " #ctx     \
+    ", \"num_attn_heads\": " #H ", \"ffn_inner_dim\": " #F                                                   \
+    ", \"pos_embedding_style\": \"rope\"}, \"denoiser\": {" TALL "\"num_layers\": " #den                     \
+    ", \"num_attn_heads\": " #H ", \"ffn_inner_dim\": " #F ", \"timestep_embed_dim\": " #M "}}"
+
+/* Counted by running the reference; its own comments give stale numbers for both 1.6B models. */
+static void parameter_counts(void **state) {
+    static const struct {
+        const char *kind, *json;
+        int64_t count;
+    } published[] = {{"base", "{\"sonar_normalizer\": false}", 29388800},
+                     {"base",
+                      "{\"model_dim\": 2048, \"max_seq_len\": 4096, \"lcm\": {" TALL
+                      "\"num_layers\": 32, \"num_attn_heads\": 16, \"ffn_inner_dim\": 8192, "
+                      "\"pos_embedding_style\": \"rope\"}}",
+                      1649185792},
+                     {"two_tower", "{}", 84235264},
+                     {"two_tower", TOWERS(2048, 16, 8192, 5, 13), 1645538304},
+                     {"two_tower", TOWERS(4096, 32, 16384, 5, 14), 6930781696}};
+    lcm_ctx *ctx = lcm_ctx_new();
+    (void)state;
+    for (size_t i = 0; i < sizeof published / sizeof *published; i++) {
+        json_t *j;
+        lcm_model *m;
+        assert_int_equal(lcm_json_parse(ctx, &j, published[i].json, strlen(published[i].json), "test"),
+                         LCM_OK);
+        if (lcm_model_register(ctx, &m, published[i].kind, j, "config")) fail_msg("%s", lcm_ctx_message(ctx));
+        assert_int_equal(m->params.count, published[i].count);
+        lcm_model_free(m);
+        json_decref(j);
+    }
+    lcm_ctx_free(ctx);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(base_forward),      cmocka_unit_test(timestep_embedding),
-        cmocka_unit_test(base_losses),       cmocka_unit_test(two_tower_losses),
-        cmocka_unit_test(two_tower_forward), cmocka_unit_test(base_incremental),
-        cmocka_unit_test(base_generation),   cmocka_unit_test(two_tower_generation),
+        cmocka_unit_test(parameter_counts),     cmocka_unit_test(base_forward),
+        cmocka_unit_test(timestep_embedding),   cmocka_unit_test(base_losses),
+        cmocka_unit_test(two_tower_losses),     cmocka_unit_test(two_tower_forward),
+        cmocka_unit_test(base_incremental),     cmocka_unit_test(base_generation),
+        cmocka_unit_test(two_tower_generation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
