@@ -4,6 +4,8 @@
 
 #include "cli.h"
 
+extern const cli_command cmd_decode;
+extern const cli_command cmd_encode;
 extern const cli_command cmd_info;
 extern const cli_command cmd_segment;
 extern const cli_command cmd_train;

@@ -10,6 +10,8 @@
 #include "lcm/build.h"
 
 static const cli_command *const commands[] = {
+    &cmd_encode,
+    &cmd_decode,
     &cmd_info,
     &cmd_segment,
     &cmd_train,

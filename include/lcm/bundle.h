@@ -1,0 +1,75 @@
+/* Bundle: all that generation needs, as one folder.
+ *
+ *   sonar.safetensors   sentence encoder, decoder and tokeniser
+ *   lcm.safetensors     concept model, made for the space of that encoder
+ *   bundle.json         which files, and how to generate:
+ *
+ *     {"format": 1, "sonar": "sonar.safetensors", "lcm": "lcm.safetensors",
+ *      "end_of_text": "End of text.", "lang": "en", "generate": {"steps": 40, "guidance_scale": 3}}
+ *
+ * Paths are relative and stay inside the folder; an unknown key is an error; a missing one has its
+ * default, and a missing "lcm" means none. A SONAR file by itself counts as a bundle without concept model.
+ * An open bundle is not changed by its use: threads may share it, each with a session of its own. */
+#ifndef LCM_BUNDLE_H
+#define LCM_BUNDLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lcm/ctx.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What the model reads when it goes on: the vector that it predicted, or the vector of the text
+ * that this was decoded to. */
+typedef enum lcm_feedback { LCM_FEEDBACK_VECTOR = 0, LCM_FEEDBACK_TEXT } lcm_feedback;
+
+/* How to generate; the key "generate" of bundle.json has the same names. */
+typedef struct lcm_generation {
+    int64_t concepts;    /* sentences at most, ≥ 1 [16] */
+    int64_t seed;        /* ≥ 0; same seed, same text [0] */
+    int64_t beam;        /* hypotheses of the decoder, 1 … 64 [5] */
+    int feedback;        /* lcm_feedback [vector] */
+    double eos_threshold;        /* end at this cosine with the end-of-text concept; 2: never [0.9] */
+    double repetition_threshold; /* end at this cosine with the concept before; 0: never [0] */
+    /* Diffusion models: noise levels visited [40], guidance [3] and its rescaling [0.7], standard
+     * deviation of the first noise [0.6], divisor of predicted noise [1.00045]. */
+    int64_t steps;
+    double guidance_scale, guidance_rescale, initial_noise_scale, epsilon_scaling;
+    double temperature; /* Base-LCM: noise on the normalised prediction [0] */
+} lcm_generation;
+
+typedef struct lcm_bundle lcm_bundle;
+
+/* What to load; a session can do only what its bundle has loaded. */
+enum { LCM_LOAD_ENCODER = 1, LCM_LOAD_DECODER = 2, LCM_LOAD_MODEL = 4 };
+
+/* path: a bundle folder or a SONAR file. LCM_LOAD_MODEL brings the encoder along, for the concept
+ * that ends a text. LCM_ERR_NOTFOUND: a file is missing, or the bundle has no concept model;
+ * LCM_ERR_FORMAT, LCM_ERR_VERSION, LCM_ERR_SHAPE, LCM_ERR_NUMERIC; LCM_ERR_ARG: bundle.json names
+ * an unknown key or a bad value, or the two files speak different spaces. */
+LCM_API lcm_status lcm_bundle_open(lcm_ctx *ctx, lcm_bundle **out, const char *path, int parts);
+LCM_API void lcm_bundle_close(lcm_bundle *b); /* after its sessions; NULL is allowed */
+
+typedef struct lcm_bundle_info {
+    const char *sonar, *lcm;       /* paths of the files; lcm NULL without concept model */
+    const char *end_of_text, *lang; /* sentence that ends a text ("": none); language of the segmenter */
+    char space[17];
+    int64_t dim;          /* D: numbers in a concept */
+    const char *kind;     /* of the concept model; NULL when not loaded */
+    int64_t max_concepts; /* longest document it reads; 0 when not loaded */
+    lcm_generation generation;
+} lcm_bundle_info;
+
+LCM_API const lcm_bundle_info *lcm_bundle_get_info(const lcm_bundle *b); /* borrowed */
+
+/* The files of a bundle, without loading them: writes the paths of folder `path` to sonar and lcm
+ * (cap bytes each, lcm "" if there is none). Errors as lcm_bundle_open's about bundle.json. */
+LCM_API lcm_status lcm_bundle_files(lcm_ctx *ctx, char *sonar, char *lcm, size_t cap, const char *path);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

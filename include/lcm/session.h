@@ -1,0 +1,89 @@
+/* Session: sentences to concepts, concepts to sentences, and texts continued.
+ *
+ * A session belongs to one thread at a time; the bundle behind it may be shared. */
+#ifndef LCM_SESSION_H
+#define LCM_SESSION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "lcm/bundle.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct lcm_session lcm_session;
+
+/* The bundle is borrowed. LCM_ERR_NOMEM. */
+LCM_API lcm_status lcm_session_new(lcm_ctx *ctx, lcm_session **out, const lcm_bundle *b);
+LCM_API void lcm_session_free(lcm_session *s); /* NULL is allowed */
+
+/* Sentences to concepts: out [n, D], row i for text[i] (len[i] bytes of UTF-8). cut [n] (may be
+ * NULL) becomes 1 for a sentence that exceeds the encoder's window: only its beginning counts then.
+ * lang: a language of the SONAR file, NULL = its first. A row does not depend on the others, up to
+ * rounding. LCM_ERR_UTF8 and LCM_ERR_LIMIT name the sentence (from 1); LCM_ERR_NOTFOUND: no such language;
+ * LCM_ERR_ARG: the encoder is not loaded. */
+LCM_API lcm_status lcm_session_encode(lcm_ctx *ctx, float *out, uint8_t *cut, lcm_session *s, const char *const *text,
+                                      const size_t *len, size_t n, const char *lang);
+
+typedef struct lcm_decode_opts {
+    int64_t beam;     /* 1 … 64; 0 = the bundle's */
+    const char *lang; /* NULL = the SONAR file's first */
+} lcm_decode_opts;
+
+/* Concepts x [n, D] to sentences: *out receives n texts, each ended by a NUL byte; free it with
+ * lcm_free. scores [n] may be NULL. opts NULL = defaults.
+ * LCM_ERR_ARG: the decoder is not loaded, or beam; LCM_ERR_NUMERIC: a value of x is not finite. */
+LCM_API lcm_status lcm_session_decode(lcm_ctx *ctx, char **out, double *scores, lcm_session *s, const float *x, size_t n,
+                                      const lcm_decode_opts *opts);
+
+/* Noise of level `amount` (0 … 1) on concepts x [n, D], in place (arXiv 2412.08821 eq. 27):
+ * sqrt(1-a) z + sqrt(a) eps on vectors z normalised by the concept model's normaliser, or by mean
+ * and deviation of x itself when no concept model is loaded. Row i depends on seed and i. */
+LCM_API lcm_status lcm_session_noise(lcm_ctx *ctx, float *x, lcm_session *s, size_t n, double amount, uint64_t seed);
+
+typedef enum lcm_end {
+    LCM_END_NONE = 0,   /* of a concept: the text goes on */
+    LCM_END_OF_TEXT,    /* the end-of-text concept came */
+    LCM_END_REPETITION, /* a concept like the one before came */
+    LCM_END_COUNT,      /* as many as asked for */
+    LCM_END_WINDOW      /* as many as the model can read */
+} lcm_end;
+
+LCM_API const char *lcm_end_name(lcm_end end); /* "end_of_text"; static storage */
+
+/* One generated concept; pointers are borrowed for the call. */
+typedef struct lcm_concept {
+    int64_t index;       /* from 0 */
+    const char *text;
+    const float *vector; /* [D] as predicted */
+    /* NONE, or why this concept ends the text: it is not part of it then. */
+    lcm_end end;
+    double encode_ms;    /* to encode the prompt (index 0), later the fed-back text */
+    double context_ms, denoise_ms, decode_ms; /* model reads; model predicts; text */
+    /* Of the prediction to the concept before it in the context; to the end of text (NAN without
+     * one); to the encoding of its own text. */
+    double l2_previous, cos_previous, cos_end_of_text, l2_round_trip;
+} lcm_concept;
+
+/* Called for every concept as soon as its text is there. Return 0 to stop: LCM_ERR_CANCELLED. */
+typedef int (*lcm_concept_fn)(void *user, const lcm_concept *concept);
+
+typedef struct lcm_generated_text {
+    int64_t prompt_concepts, prompt_cut; /* sentences of the prompt; of them too long for the encoder */
+    int64_t concepts;                    /* generated, the ending one not counted */
+    lcm_end end;
+    double first_ms, total_ms;           /* until the first concept's text was there; in all */
+} lcm_generated_text;
+
+/* Continues `text` (len bytes of UTF-8, at least one sentence). opts NULL = the bundle's. `out` and
+ * `fn` may be NULL. LCM_ERR_ARG: options out of range, no sentence, or the model or decoder is not
+ * loaded; LCM_ERR_LIMIT: the prompt is longer than the model reads; LCM_ERR_UTF8. */
+LCM_API lcm_status lcm_session_generate(lcm_ctx *ctx, lcm_generated_text *out, lcm_session *s, const char *text, size_t len,
+                                        const lcm_generation *opts, lcm_concept_fn fn, void *user);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

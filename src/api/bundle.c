@@ -1,0 +1,195 @@
+/* include/lcm/bundle.h: a folder with a SONAR file, a concept model and bundle.json. */
+#include "lcm/bundle.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/bundle_int.h"
+#include "lcm/model_io.h"
+#include "sonar/codec.h"
+
+static const char *const feedback_names[] = {"vector", "text", NULL};
+
+static const lcm_field generation_fields[] = {
+    LCM_F_INT(lcm_generation, concepts, 1, 1048576, "sentences at most"),
+    LCM_F_INT(lcm_generation, seed, 0, 9e15, "of the noise"),
+    LCM_F_INT(lcm_generation, beam, 1, LCM_MAX_BEAM, "hypotheses of the decoder"),
+    LCM_F_ENUM(lcm_generation, feedback, feedback_names, "what is read back"),
+    LCM_F_REAL(lcm_generation, eos_threshold, -1, 2, "end at this cosine with the end of text"),
+    LCM_F_REAL(lcm_generation, repetition_threshold, 0, 2, "end at this cosine with the concept before, 0 = never"),
+    LCM_F_INT(lcm_generation, steps, 1, 100000, "noise levels visited"),
+    LCM_F_REAL(lcm_generation, guidance_scale, 0, 100, "1 = off"),
+    LCM_F_REAL(lcm_generation, guidance_rescale, 0, 1, "of guided predictions"),
+    LCM_F_REAL(lcm_generation, initial_noise_scale, 0, 100, "standard deviation of the first noise"),
+    LCM_F_REAL(lcm_generation, epsilon_scaling, 0.5, 2, "divisor of predicted noise"),
+    LCM_F_REAL(lcm_generation, temperature, 0, 100, "noise on predictions (base)"),
+    LCM_F_END};
+
+static const lcm_field config_fields[] = {
+    LCM_F_INT(lcm_bundle_config, format, 1, 1e9, "of this file"),
+    LCM_F_STRING(lcm_bundle_config, sonar, "SONAR file"),
+    LCM_F_STRING(lcm_bundle_config, lcm, "concept model"),
+    LCM_F_STRING(lcm_bundle_config, end_of_text, "sentence that ends a text"),
+    LCM_F_STRING(lcm_bundle_config, lang, "language of the segmenter"),
+    LCM_F_STRUCT(lcm_bundle_config, generate, generation_fields, "how to generate"),
+    LCM_F_END};
+
+lcm_generation lcm_generation_default(void) {
+    lcm_generate_config g = lcm_generate_config_default();
+    return (lcm_generation){.concepts = 16, .beam = 5, .eos_threshold = g.eos_threshold, .steps = g.sampler.steps,
+                            .guidance_scale = g.sampler.guidance_scale, .guidance_rescale = g.sampler.guidance_rescale,
+                            .initial_noise_scale = g.sampler.initial_noise_scale,
+                            .epsilon_scaling = g.sampler.epsilon_scaling};
+}
+
+/* Out into JSON and in again: one table holds the limits. */
+lcm_status lcm_generation_check(lcm_ctx *ctx, const lcm_generation *g) {
+    lcm_generation copy;
+    json_t *j;
+    lcm_status st;
+    if (g->feedback != LCM_FEEDBACK_VECTOR && g->feedback != LCM_FEEDBACK_TEXT)
+        LCM_FAIL(ctx, LCM_ERR_ARG, "generate.feedback: %d is neither vector nor text", g->feedback);
+    j = lcm_config_write(g, generation_fields);
+    if (j == NULL) LCM_FAIL(ctx, LCM_ERR_ARG, "generate: a number is not finite, or out of memory");
+    st = lcm_config_read(ctx, &copy, generation_fields, j, "generate");
+    json_decref(j);
+    return st;
+}
+
+/* ---- bundle.json ---- */
+
+/* Relative, and no step leads out: no "..", no empty part. */
+static bool stays_inside(const char *path) {
+    for (const char *p = path;; p++) {
+        size_t n = strcspn(p, "/");
+        if (n == 0 || (n == 2 && p[0] == '.' && p[1] == '.')) return false;
+        p += n;
+        if (*p == '\0') return true;
+    }
+}
+
+static lcm_status join(lcm_ctx *ctx, char *dst, size_t cap, const char *dir, const char *key, const char *name) {
+    if (!stays_inside(name)) LCM_FAIL(ctx, LCM_ERR_ARG, "bundle.json.%s: '%s' does not stay inside the folder", key, name);
+    return lcm_path_join(ctx, dst, cap, dir, name);
+}
+
+static lcm_status read_config(lcm_ctx *ctx, lcm_bundle_config *c, const char *dir) {
+    char path[LCM_PATH_MAX];
+    json_t *j;
+    lcm_status st;
+    *c = (lcm_bundle_config){.format = 0, .end_of_text = "End of text.", .lang = "en", .generate = lcm_generation_default()};
+    LCM_TRY(lcm_path_join(ctx, path, sizeof path, dir, "bundle.json"));
+    LCM_TRY(lcm_json_load(ctx, &j, path));
+    st = lcm_config_read(ctx, c, config_fields, j, "bundle.json");
+    json_decref(j);
+    LCM_TRY(st);
+    if (c->format == 0) LCM_FAIL(ctx, LCM_ERR_FORMAT, "'%s': the key 'format' is missing", path);
+    if (c->format != LCM_BUNDLE_FORMAT)
+        LCM_FAIL(ctx, LCM_ERR_VERSION, "'%s': format %" PRId64 ", this build reads %d", path, c->format, LCM_BUNDLE_FORMAT);
+    if (c->sonar[0] == '\0') LCM_FAIL(ctx, LCM_ERR_FORMAT, "'%s': the key 'sonar' is missing", path);
+    return LCM_OK;
+}
+
+static lcm_status locate(lcm_ctx *ctx, lcm_bundle_config *c, char *sonar, char *lcm, size_t cap, const char *path) {
+    *lcm = '\0';
+    if (!lcm_is_dir(path)) {
+        *c = (lcm_bundle_config){.format = LCM_BUNDLE_FORMAT, .lang = "en", .generate = lcm_generation_default()};
+        if ((size_t)snprintf(sonar, cap, "%s", path) >= cap) LCM_FAIL(ctx, LCM_ERR_LIMIT, "path of more than %zu bytes", cap - 1);
+        return LCM_OK;
+    }
+    LCM_TRY(read_config(ctx, c, path));
+    LCM_TRY(join(ctx, sonar, cap, path, "sonar", c->sonar));
+    return c->lcm[0] ? join(ctx, lcm, cap, path, "lcm", c->lcm) : LCM_OK;
+}
+
+lcm_status lcm_bundle_files(lcm_ctx *ctx, char *sonar, char *lcm, size_t cap, const char *path) {
+    lcm_bundle_config c;
+    return locate(ctx, &c, sonar, lcm, cap, path);
+}
+
+/* ---- Loading ---- */
+
+static lcm_status load_model(lcm_ctx *ctx, lcm_bundle *b) {
+    lcm_model_meta meta;
+    lcm_status st;
+    LCM_TRY(lcm_model_load(ctx, &b->model, &meta, b->lcm_path, false));
+    st = lcm_model_check_space(ctx, meta.space, b->lcm_path, b->sonar.space);
+    lcm_model_meta_free(&meta);
+    LCM_TRY(st);
+    if (b->model->embed_dim != b->sonar.model->config.model_dim)
+        LCM_FAIL(ctx, LCM_ERR_SHAPE, "'%s' reads concepts of %" PRId64 " numbers, the encoder gives %" PRId64, b->lcm_path,
+                 b->model->embed_dim, b->sonar.model->config.model_dim);
+    return LCM_OK;
+}
+
+static lcm_status encode_end(lcm_ctx *ctx, lcm_bundle *b) {
+    const char *text = b->config.end_of_text;
+    size_t len = strlen(text);
+    lcm_codec *codec;
+    lcm_status st;
+    LCM_TRY(lcm_calloc(ctx, &b->end, (size_t)b->model->embed_dim, sizeof *b->end));
+    LCM_TRY(lcm_codec_new(ctx, &codec, &b->sonar));
+    st = lcm_codec_encode(ctx, b->end, NULL, codec, &text, &len, 1, -1);
+    lcm_codec_free(codec);
+    return st;
+}
+
+static void fill_info(lcm_bundle *b) {
+    b->info = (lcm_bundle_info){.sonar = b->sonar_path, .lcm = b->lcm_path[0] ? b->lcm_path : NULL,
+                                .end_of_text = b->config.end_of_text, .lang = b->config.lang,
+                                .dim = b->sonar.model->config.model_dim, .kind = b->model ? b->model->type->name : NULL,
+                                .max_concepts = b->model ? b->model->max_seq_len : 0, .generation = b->config.generate};
+    memcpy(b->info.space, b->sonar.space_hex, sizeof b->info.space);
+}
+
+static lcm_status load(lcm_ctx *ctx, lcm_bundle *b, const char *path, int parts) {
+    LCM_TRY(locate(ctx, &b->config, b->sonar_path, b->lcm_path, sizeof b->sonar_path, path));
+    if (parts & LCM_LOAD_MODEL) {
+        if (b->lcm_path[0] == '\0') LCM_FAIL(ctx, LCM_ERR_NOTFOUND, "'%s' holds no concept model; a bundle folder does", path);
+        parts |= LCM_LOAD_ENCODER;
+    }
+    b->parts = parts;
+    LCM_TRY(lcm_sonar_load(ctx, &b->sonar, b->sonar_path, parts & (LCM_LOAD_ENCODER | LCM_LOAD_DECODER), false));
+    if (parts & LCM_LOAD_MODEL) {
+        LCM_TRY(load_model(ctx, b));
+        if (b->config.end_of_text[0]) LCM_TRY(encode_end(ctx, b));
+    }
+    fill_info(b);
+    return LCM_OK;
+}
+
+static_assert((int)LCM_LOAD_ENCODER == (int)LCM_SONAR_ENCODER && (int)LCM_LOAD_DECODER == (int)LCM_SONAR_DECODER,
+              "parts of the public interface and of SONAR files");
+
+lcm_status lcm_bundle_open(lcm_ctx *ctx, lcm_bundle **out, const char *path, int parts) {
+    lcm_bundle *b;
+    lcm_status st;
+    *out = NULL;
+    if (parts < 1 || parts > 7) LCM_FAIL(ctx, LCM_ERR_ARG, "parts %d of a bundle, 1 to 7 exist", parts);
+    LCM_TRY(lcm_calloc(ctx, &b, 1, sizeof *b));
+    st = load(ctx, b, path, parts);
+    if (st) {
+        lcm_bundle_close(b);
+        return st;
+    }
+    *out = b;
+    return LCM_OK;
+}
+
+void lcm_bundle_close(lcm_bundle *b) {
+    if (b == NULL) return;
+    lcm_model_free(b->model);
+    lcm_sonar_file_close(&b->sonar);
+    free(b->end);
+    free(b);
+}
+
+const lcm_bundle_info *lcm_bundle_get_info(const lcm_bundle *b) { return &b->info; }
+
+lcm_status lcm_bundle_lang(lcm_ctx *ctx, int32_t *id, const lcm_bundle *b, const char *lang) {
+    *id = -1;
+    if (lang == NULL || *lang == '\0') return LCM_OK;
+    return lcm_tokenizer_lang_id(ctx, id, b->sonar.tok, lang);
+}

@@ -1,0 +1,36 @@
+/* What the files of src/api share about an open bundle. */
+#ifndef LCM_BUNDLE_INT_H
+#define LCM_BUNDLE_INT_H
+
+#include "base/io.h"
+#include "lcm/bundle.h"
+#include "lcm/generate.h"
+#include "sonar/sonar_io.h"
+
+/* bundle.json. */
+typedef struct lcm_bundle_config {
+    int64_t format;
+    char sonar[256], lcm[256], end_of_text[1024], lang[64];
+    lcm_generation generate;
+} lcm_bundle_config;
+
+struct lcm_bundle {
+    lcm_bundle_config config;
+    char sonar_path[LCM_PATH_MAX], lcm_path[LCM_PATH_MAX];
+    int parts; /* loaded */
+    lcm_sonar_file sonar;
+    lcm_model *model; /* NULL when not loaded */
+    real *end;        /* (D) end-of-text concept; NULL without */
+    lcm_bundle_info info;
+};
+
+enum { LCM_BUNDLE_FORMAT = 1, LCM_MAX_BEAM = 64 };
+
+lcm_generation lcm_generation_default(void);
+/* LCM_ERR_ARG names the option: what a bundle.json would refuse. */
+lcm_status lcm_generation_check(lcm_ctx *ctx, const lcm_generation *g);
+
+/* Id of a language token by name; NULL or "" = -1, the file's first. */
+lcm_status lcm_bundle_lang(lcm_ctx *ctx, int32_t *id, const lcm_bundle *b, const char *lang);
+
+#endif
