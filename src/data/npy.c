@@ -135,7 +135,7 @@ static lcm_status check_kind(lcm_ctx *ctx, int *item, const header *h) {
 
 lcm_status lcm_npy_parse(lcm_ctx *ctx, lcm_npy *out, const void *bytes, size_t len) {
     header h = {0};
-    reader r;
+    reader r = {0};
     lcm_npy a = {0};
     size_t there, need;
     LCM_TRY(find_header(ctx, &r, bytes, len));
