@@ -35,6 +35,6 @@ lcm_status lcm_run_paths(lcm_ctx *ctx, const char ***out, size_t *n, const json_
 lcm_status lcm_run_task(lcm_ctx *ctx, const lcm_trainer_config *config, lcm_task *task, const json_t *resolved,
                         lcm_run_hooks *hooks);
 
-extern const lcm_run_kind lcm_run_sonar;
+extern const lcm_run_kind lcm_run_sonar, lcm_run_base, lcm_run_two_tower;
 
 #endif

@@ -1,0 +1,189 @@
+/* Training run of a concept model: concept stores in, model file out. One row per kind of the
+ * registry in train/kinds.c; nothing here knows a model by name. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lcm/model_io.h"
+#include "modelfile/model_meta.h"
+#include "sonar/codec.h"
+#include "train/run.h"
+#include "train/task_concept.h"
+
+typedef struct config {
+    char kind[32], sonar[1024], store[1024], valid_store[1024], init[1024], end_of_text[256];
+    lcm_normalizer_config normalizer;
+    lcm_criterion_config criterion;
+    lcm_task_concept_config task;
+    lcm_trainer_config train;
+} config;
+
+static const lcm_field fields[] = {
+    LCM_F_STRING(config, kind, "kind of model"),
+    LCM_F_STRING(config, sonar, "model file of the autoencoder that made the store"),
+    LCM_F_STRING(config, store, "concept store to train on (lcm prepare)"),
+    LCM_F_STRING(config, valid_store, "concept store to validate on; empty: none"),
+    LCM_F_STRING(config, end_of_text, "sentence whose concept ends every document; empty: none"),
+    LCM_F_STRING(config, init, "concept model to start from"),
+    LCM_F_STRUCT(config, normalizer, lcm_normalizer_fields, "fit of the normaliser"),
+    LCM_F_STRUCT(config, criterion, lcm_criterion_fields, "loss"),
+    LCM_F_STRUCT(config, task, lcm_task_concept_fields, "batches"),
+    LCM_F_STRUCT(config, train, lcm_trainer_fields, "optimisation"),
+    LCM_F_END};
+
+static config defaults(void) {
+    config c = {.end_of_text = "End of text.", .normalizer = lcm_normalizer_config_default(),
+                .criterion = lcm_criterion_config_default(), .task = lcm_task_concept_config_default(),
+                .train = lcm_trainer_config_default()};
+    c.train.lr = (lcm_lr_config){.schedule = LCM_LR_COSINE, .lr = 1e-3, .start_lr = 1e-6, .final_lr = 1e-5,
+                                 .warmup_steps = 200, .max_steps = 4000, .stage_warmup = 0.1, .stage_hold = 0.4,
+                                 .stage_decay = 0.5, .power = 1};
+    return c;
+}
+
+/* "model" belongs to the kind and is read by the registry. */
+static lcm_status read_config(lcm_ctx *ctx, config *c, const json_t *given) {
+    json_t *rest = json_copy((json_t *)(uintptr_t)given);
+    lcm_status st;
+    if (rest == NULL) LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: configuration");
+    *c = defaults();
+    json_object_del(rest, "model");
+    st = lcm_config_read(ctx, c, fields, rest, "config");
+    json_decref(rest);
+    return st;
+}
+
+static lcm_status resolve(lcm_ctx *ctx, json_t **out, const json_t *given) {
+    config c;
+    lcm_model *m = NULL;
+    json_t *model;
+    LCM_TRY(read_config(ctx, &c, given));
+    LCM_TRY(lcm_model_new(ctx, &m, c.kind, json_object_get(given, "model"), "config.model", false));
+    model = lcm_model_config_json(m);
+    lcm_model_free(m);
+    *out = lcm_config_write(&c, fields);
+    if (*out == NULL || model == NULL || json_object_set_new(*out, "model", model) != 0)
+        LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: configuration");
+    return LCM_OK;
+}
+
+typedef struct state {
+    lcm_store *store, *valid_store;
+    lcm_chunks chunks, valid;
+    real *eot;
+    uint64_t space;
+    json_t *provenance;
+    lcm_model *model;
+    lcm_criterion *criterion;
+    lcm_task *task;
+} state;
+
+static lcm_status write_model(lcm_ctx *ctx, void *user, const real *x, lcm_buf *out) {
+    const state *s = user;
+    lcm_model_save_opts o = {.dtype = LCM_DT_REAL, .space = s->space, .provenance = s->provenance, .x = x};
+    return lcm_model_write(ctx, out, s->model, &o);
+}
+
+static lcm_status row(lcm_ctx *ctx, void *user, real *out, int64_t i) {
+    return lcm_store_vectors(ctx, out, user, i, 1);
+}
+
+static lcm_status encode_eot(lcm_ctx *ctx, state *s, const config *c) {
+    lcm_sonar_file f;
+    lcm_codec *codec = NULL;
+    const char *text = c->end_of_text;
+    size_t len = strlen(text);
+    lcm_status st;
+    if (c->sonar[0] == '\0') LCM_FAIL(ctx, LCM_ERR_ARG, "config.sonar: needed to encode the end of text; or set end_of_text to \"\"");
+    LCM_TRY(lcm_sonar_load(ctx, &f, c->sonar, LCM_SONAR_ENCODER, false));
+    st = LCM_OK;
+    if (strcmp(f.space_hex, lcm_store_space(s->store)) != 0)
+        st = lcm_fail(ctx, LCM_ERR_SHAPE, "'%s' speaks space %s, the store '%s' was made in %s", c->sonar, f.space_hex, c->store,
+                      lcm_store_space(s->store));
+    if (st == LCM_OK) st = lcm_codec_new(ctx, &codec, &f);
+    if (st == LCM_OK) st = lcm_calloc(ctx, &s->eot, (size_t)lcm_codec_dim(codec), sizeof *s->eot);
+    if (st == LCM_OK) st = lcm_codec_encode(ctx, s->eot, NULL, codec, &text, &len, 1, -1);
+    lcm_codec_free(codec);
+    lcm_sonar_file_close(&f);
+    return st;
+}
+
+static lcm_status open_stores(lcm_ctx *ctx, state *s, const config *c) {
+    LCM_TRY(lcm_store_open(ctx, &s->store, c->store));
+    if (!lcm_space_parse(&s->space, lcm_store_space(s->store)))
+        LCM_FAIL(ctx, LCM_ERR_FORMAT, "'%s': its space '%.40s' is not 16 hex digits", c->store, lcm_store_space(s->store));
+    if (c->end_of_text[0]) LCM_TRY(encode_eot(ctx, s, c));
+    LCM_TRY(lcm_chunks_make(ctx, &s->chunks, s->store, s->eot, &c->task));
+    if (c->valid_store[0]) {
+        LCM_TRY(lcm_store_open(ctx, &s->valid_store, c->valid_store));
+        if (strcmp(lcm_store_space(s->store), lcm_store_space(s->valid_store)) != 0)
+            LCM_FAIL(ctx, LCM_ERR_SHAPE, "the stores speak different spaces: %s and %s", lcm_store_space(s->store),
+                     lcm_store_space(s->valid_store));
+        LCM_TRY(lcm_chunks_make(ctx, &s->valid, s->valid_store, s->eot, &c->task));
+    }
+    lcm_log(ctx, LCM_LOG_INFO, "store: %lld documents, %lld concepts; %lld chunks, %lld shorter than %lld concepts left out",
+            (long long)lcm_store_n_docs(s->store), (long long)lcm_store_n_concepts(s->store), (long long)s->chunks.n,
+            (long long)s->chunks.n_short, (long long)c->task.min_len);
+    return LCM_OK;
+}
+
+static lcm_status make_model(lcm_ctx *ctx, state *s, const config *c, const json_t *resolved) {
+    if (c->init[0]) {
+        lcm_model_meta meta;
+        lcm_status st;
+        LCM_TRY(lcm_model_load(ctx, &s->model, &meta, c->init, true));
+        st = meta.space == s->space ? LCM_OK : lcm_fail(ctx, LCM_ERR_SHAPE, "'%s' was trained in another space than the store's", c->init);
+        lcm_model_meta_free(&meta);
+        if (st) return st;
+    } else {
+        LCM_TRY(lcm_model_new(ctx, &s->model, c->kind, json_object_get(resolved, "model"), "config.model", true));
+        lcm_model_init(s->model, (uint64_t)c->train.seed);
+    }
+    if (s->model->embed_dim != lcm_store_dim(s->store))
+        LCM_FAIL(ctx, LCM_ERR_SHAPE, "model.sonar_embed_dim is %lld, the store holds vectors of %lld",
+                 (long long)s->model->embed_dim, (long long)lcm_store_dim(s->store));
+    if (c->task.max_len > s->model->max_seq_len)
+        LCM_FAIL(ctx, LCM_ERR_ARG, "task.max_len %lld exceeds model.max_seq_len %lld", (long long)c->task.max_len,
+                 (long long)s->model->max_seq_len);
+    if (c->init[0] == '\0' && s->model->normalizer) {
+        lcm_normalizer_config n = c->normalizer;
+        n.dim = s->model->embed_dim;
+        s->model->normalizer->config = n;
+        LCM_TRY(lcm_normalizer_fit(ctx, s->model->normalizer, row, s->store, lcm_store_n_concepts(s->store), 0));
+    }
+    return LCM_OK;
+}
+
+static lcm_status prepare(lcm_ctx *ctx, state *s, const config *c, const json_t *resolved) {
+    LCM_TRY(open_stores(ctx, s, c));
+    LCM_TRY(make_model(ctx, s, c, resolved));
+    s->provenance = json_pack("{s:s, s:I, s:I, s:I, s:I}", "end_of_text", c->end_of_text, "seed", (json_int_t)c->train.seed,
+                              "steps", (json_int_t)c->train.lr.max_steps, "documents", (json_int_t)lcm_store_n_docs(s->store),
+                              "concepts", (json_int_t)lcm_store_n_concepts(s->store));
+    if (s->provenance == NULL) LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: provenance");
+    LCM_TRY(lcm_criterion_new(ctx, &s->criterion, s->model, &c->criterion));
+    lcm_log(ctx, LCM_LOG_INFO, "%s: %lld parameters", c->kind, (long long)s->model->params.count);
+    return lcm_task_concept_new(ctx, &s->task, &c->task, s->model, s->criterion, &s->chunks, &s->valid, write_model, s,
+                                (uint64_t)c->train.seed);
+}
+
+static lcm_status run(lcm_ctx *ctx, const json_t *resolved, lcm_run_hooks *hooks) {
+    config c;
+    state s = {0};
+    lcm_status st;
+    LCM_TRY(read_config(ctx, &c, resolved));
+    st = prepare(ctx, &s, &c, resolved);
+    if (st == LCM_OK) st = lcm_run_task(ctx, &c.train, s.task, resolved, hooks);
+    lcm_task_concept_free(s.task);
+    lcm_criterion_free(s.criterion);
+    lcm_model_free(s.model);
+    lcm_chunks_free(&s.chunks);
+    lcm_chunks_free(&s.valid);
+    lcm_store_close(s.store);
+    lcm_store_close(s.valid_store);
+    json_decref(s.provenance);
+    free(s.eot);
+    return st;
+}
+
+const lcm_run_kind lcm_run_base = {"base", "Base-LCM: regression of the next concept", resolve, run};
+const lcm_run_kind lcm_run_two_tower = {"two_tower", "two-tower diffusion model", resolve, run};
