@@ -53,7 +53,8 @@ typedef enum cli_kind {
     CLI_KIND_REAL,   /* double in lo … hi */
     CLI_KIND_STRING, /* const char *, borrowed from argv */
     CLI_KIND_ENUM,   /* int, index into names (NULL-terminated) */
-    CLI_KIND_ASSIGN  /* cli_list of KEY=VALUE, may be repeated */
+    CLI_KIND_ASSIGN, /* cli_list of KEY=VALUE, may be repeated */
+    CLI_KIND_LIST    /* cli_list of anything, may be repeated */
 } cli_kind;
 
 typedef struct cli_list {
@@ -77,6 +78,7 @@ typedef struct cli_option {
 #define CLI_STRING(name, letter, out, arg, help) {name, letter, CLI_KIND_STRING, out, arg, help, 0, 0, NULL}
 #define CLI_ENUM(name, letter, out, names, arg, help) {name, letter, CLI_KIND_ENUM, out, arg, help, 0, 0, names}
 #define CLI_ASSIGN(name, letter, out, help) {name, letter, CLI_KIND_ASSIGN, out, "KEY=VALUE", help, 0, 0, NULL}
+#define CLI_LIST(name, letter, out, arg, help) {name, letter, CLI_KIND_LIST, out, arg, help, 0, 0, NULL}
 #define CLI_END {NULL, 0, CLI_KIND_END, NULL, NULL, NULL, 0, 0, NULL}
 
 /* Parses argv (argv[0] is the command's name) by getopt_long rules, adds the options that all

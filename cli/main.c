@@ -12,6 +12,7 @@
 static const cli_command *const commands[] = {
     &cmd_encode,
     &cmd_decode,
+    &cmd_eval,
     &cmd_info,
     &cmd_segment,
     &cmd_train,

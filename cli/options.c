@@ -78,10 +78,8 @@ static int store_real(cli *c, const cli_option *o, const char *text) {
     return CLI_OK;
 }
 
-static int store_assignment(cli *c, const cli_option *o, const char *text) {
+static int store_item(cli *c, const cli_option *o, const char *text) {
     cli_list *list = o->out;
-    const char *eq = strchr(text, '=');
-    if (eq == NULL || eq == text) return cli_usage_error(c, "--%s: '%s' is not KEY=VALUE", o->name, text);
     if (list->n == list->cap) {
         size_t cap = list->cap ? 2 * list->cap : 8;
         const char **grown = realloc(list->items, cap * sizeof *grown);
@@ -96,6 +94,12 @@ static int store_assignment(cli *c, const cli_option *o, const char *text) {
     return CLI_OK;
 }
 
+static int store_assignment(cli *c, const cli_option *o, const char *text) {
+    const char *eq = strchr(text, '=');
+    if (eq == NULL || eq == text) return cli_usage_error(c, "--%s: '%s' is not KEY=VALUE", o->name, text);
+    return store_item(c, o, text);
+}
+
 static int store(cli *c, const cli_option *o, const char *text) {
     switch (o->kind) {
     case CLI_KIND_FLAG: *(bool *)o->out = true; return CLI_OK;
@@ -103,6 +107,7 @@ static int store(cli *c, const cli_option *o, const char *text) {
     case CLI_KIND_REAL: return store_real(c, o, text);
     case CLI_KIND_STRING: *(const char **)o->out = text; return CLI_OK;
     case CLI_KIND_ASSIGN: return store_assignment(c, o, text);
+    case CLI_KIND_LIST: return store_item(c, o, text);
     case CLI_KIND_ENUM:
         for (int i = 0; o->names[i]; i++) {
             if (strcmp(text, o->names[i]) != 0) continue;

@@ -43,6 +43,10 @@ static inline bool lcm_char_is_space(uint32_t c) {
     return c < 0x80 ? c == ' ' || (c >= 9 && c <= 13) : u_isUWhiteSpace((UChar32)c) != 0;
 }
 
+/* For counting words: Unicode's Alphabetic, and the simple (one to one) lower case. */
+static inline bool lcm_char_is_letter(uint32_t c) { return u_isUAlphabetic((UChar32)c) != 0; }
+static inline uint32_t lcm_char_lower(uint32_t c) { return (uint32_t)u_tolower((UChar32)c); }
+
 /* ICU's USentenceBreak: U_SB_UPPER, U_SB_CLOSE, … */
 static inline int lcm_char_class(uint32_t c) {
     return (int)u_getIntPropertyValue((UChar32)c, UCHAR_SENTENCE_BREAK);

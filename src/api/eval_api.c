@@ -1,0 +1,99 @@
+/* include/lcm/eval.h over src/eval. */
+#include "lcm/eval.h"
+
+#include <stdlib.h>
+
+#include "base/io.h"
+#include "eval/eval_report.h"
+#include "eval/reconstruct.h"
+
+/* ---- what the tasks share ---- */
+
+typedef struct coder {
+    lcm_sonar_file file;
+    lcm_codec *codec;
+    lcm_beam_opts beam;
+} coder;
+
+static lcm_status coder_open(lcm_ctx *ctx, coder *c, const char *path, int64_t beam) {
+    lcm_status st;
+    if (path == NULL) LCM_FAIL(ctx, LCM_ERR_ARG, "no SONAR model given");
+    LCM_TRY(lcm_sonar_load(ctx, &c->file, path, LCM_SONAR_BOTH, false));
+    c->beam = lcm_beam_opts_default();
+    c->beam.beam_size = beam;
+    st = lcm_codec_new(ctx, &c->codec, &c->file);
+    if (st) lcm_sonar_file_close(&c->file);
+    return st;
+}
+
+static void coder_close(coder *c) {
+    if (c->codec == NULL) return;
+    lcm_codec_free(c->codec);
+    lcm_sonar_file_close(&c->file);
+}
+
+static json_t *report_new(const char *task, const char *sonar, const coder *c) {
+    return json_pack("{s:s, s:s, s:I, s:s, s:I}", "task", task, "sonar", sonar, "sonar_parameters",
+                     (json_int_t)c->file.model->params.count, "space", c->file.space_hex, "beam", (json_int_t)c->beam.beam_size);
+}
+
+static json_t *sentence_counts(const lcm_sentences_report *r) {
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "documents", (json_int_t)r->docs, "sentences", (json_int_t)r->sentences,
+                     "too_long", (json_int_t)r->long_sentences, "empty", (json_int_t)r->empty, "short_documents",
+                     (json_int_t)r->short_docs, "bad_documents", (json_int_t)r->bad_docs);
+}
+
+/* ---- reconstruct ---- */
+
+lcm_eval_reconstruct_opts lcm_eval_reconstruct_defaults(void) {
+    static const double clean[1] = {0};
+    return (lcm_eval_reconstruct_opts){.max_tokens = 40, .noise = clean, .n_noise = 1, .beam = 1, .seed = 1};
+}
+
+static json_t *reconstruction_row(const lcm_reconstruction *r) {
+    return json_pack("{s:f, s:I, s:f, s:f, s:f, s:f, s:f, s:f}", "noise", r->noise, "sentences", (json_int_t)r->sentences,
+                     "exact", (double)r->exact / (double)r->sentences, "bleu", r->bleu, "chrf", r->chrf, "l2", r->l2, "tokens",
+                     r->mean_tokens, "decode_per_second", r->decode_per_second);
+}
+
+static lcm_status reconstruct(lcm_ctx *ctx, char **report, const lcm_eval_reconstruct_opts *o, coder *c, lcm_sentences *s,
+                              real **x, lcm_reconstruction *rows) {
+    lcm_sentences_opts so = {.lang = o->lang, .presegmented = o->presegmented, .max_sentences = o->max_sentences,
+                             .max_pieces = o->max_tokens};
+    lcm_sentences_report sr;
+    json_t *root, *list;
+    int64_t n_cut = 0;
+    double t0;
+    LCM_TRY(lcm_sentences_read(ctx, s, &sr, c->file.tok, o->inputs, o->n_inputs, &so));
+    LCM_TRY(lcm_calloc(ctx, x, (size_t)(s->n * lcm_codec_dim(c->codec)), sizeof **x));
+    t0 = lcm_now();
+    LCM_TRY(lcm_sentences_encode(ctx, *x, &n_cut, c->codec, s, 0, s->n));
+    t0 = (double)s->n / (lcm_now() - t0);
+    LCM_TRY(lcm_reconstruct(ctx, rows, c->codec, c->file.tok, s, *x, o->noise, o->n_noise, &c->beam, (uint64_t)o->seed));
+    root = report_new("reconstruct", o->sonar, c);
+    list = json_array();
+    for (size_t i = 0; i < o->n_noise; i++) lcm_report_append(&list, reconstruction_row(&rows[i]));
+    lcm_report_set(&root, "seed", json_integer(o->seed));
+    lcm_report_set(&root, "input", sentence_counts(&sr));
+    lcm_report_set(&root, "cut_by_encoder", json_integer(n_cut));
+    lcm_report_set(&root, "mean_tokens", json_real((double)sr.pieces / (double)s->n));
+    lcm_report_set(&root, "encode_per_second", json_real(t0));
+    lcm_report_set(&root, "rows", list);
+    return lcm_report_finish(ctx, report, root);
+}
+
+lcm_status lcm_eval_reconstruct(lcm_ctx *ctx, char **report, const lcm_eval_reconstruct_opts *opts) {
+    coder c = {0};
+    lcm_sentences s = {0};
+    lcm_reconstruction *rows = NULL;
+    real *x = NULL;
+    lcm_status st = coder_open(ctx, &c, opts->sonar, opts->beam);
+    *report = NULL;
+    if (st == LCM_OK) st = lcm_calloc(ctx, &rows, opts->n_noise + 1, sizeof *rows);
+    if (st == LCM_OK) st = reconstruct(ctx, report, opts, &c, &s, &x, rows);
+    lcm_sentences_free(&s);
+    coder_close(&c);
+    free(rows);
+    free(x);
+    return st;
+}

@@ -1,0 +1,36 @@
+/* n-gram matches by sorting both sides. */
+#include "eval/ngram.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int compare(const void *a, const void *b, void *n) {
+    return memcmp(*(const uint32_t *const *)a, *(const uint32_t *const *)b, *(const size_t *)n * sizeof(uint32_t));
+}
+
+static size_t sorted(const uint32_t **out, const uint32_t *x, size_t len, size_t n) {
+    size_t count = len < n ? 0 : len - n + 1;
+    for (size_t i = 0; i < count; i++) out[i] = x + i;
+    if (count) qsort_r(out, count, sizeof *out, compare, &n);
+    return count;
+}
+
+lcm_status lcm_ngram_add(lcm_ctx *ctx, lcm_ngram_counts *sum, const uint32_t *hyp, size_t n_hyp,
+                         const uint32_t *ref, size_t n_ref, size_t n) {
+    const uint32_t **h, **r;
+    size_t nh, nr;
+    LCM_TRY(lcm_calloc(ctx, &h, n_hyp + n_ref + 1, sizeof *h));
+    r = h + n_hyp;
+    nh = sorted(h, hyp, n_hyp, n);
+    nr = sorted(r, ref, n_ref, n);
+    for (size_t i = 0, k = 0; i < nh && k < nr;) {
+        int c = compare(&h[i], &r[k], &n);
+        sum->match += c == 0;
+        i += c <= 0;
+        k += c >= 0;
+    }
+    sum->hyp += (int64_t)nh;
+    sum->ref += (int64_t)nr;
+    free(h);
+    return LCM_OK;
+}

@@ -1,0 +1,16 @@
+/* n-grams of two symbol sequences, as multisets. */
+#ifndef LCM_NGRAM_H
+#define LCM_NGRAM_H
+
+#include "base/mem.h"
+
+typedef struct lcm_ngram_counts {
+    int64_t hyp, ref; /* n-grams of each side */
+    int64_t match;    /* of the hypothesis' that are in the reference, each as often as it is there */
+} lcm_ngram_counts;
+
+/* Adds the counts of one pair to *sum. n >= 1. */
+lcm_status lcm_ngram_add(lcm_ctx *ctx, lcm_ngram_counts *sum, const uint32_t *hyp, size_t n_hyp,
+                         const uint32_t *ref, size_t n_ref, size_t n);
+
+#endif
