@@ -125,6 +125,11 @@ bool cli_print_text(cli *c, const char *text) {
     return c->out_errno == 0;
 }
 
+bool cli_flush(cli *c) {
+    if (c->out_errno == 0 && fflush(stdout) != 0) c->out_errno = errno ? errno : EIO;
+    return c->out_errno == 0;
+}
+
 static int dump_to_stdout(const char *data, size_t len, void *user) { return cli_write(user, data, len) ? 0 : -1; }
 
 int cli_print_json(cli *c, json_t *value, int indent) {

@@ -45,7 +45,8 @@ struct cli {
 };
 
 /* Options. One row gives parsing, the line in --help, and the error for a bad value. The value
- * that *out holds before parsing is the default that --help shows. */
+ * that *out holds before parsing is the default that --help shows; one that the option itself would refuse
+ * stands for "not given" and is not shown. */
 typedef enum cli_kind {
     CLI_KIND_END = 0,
     CLI_KIND_FLAG,   /* bool */
@@ -107,6 +108,8 @@ bool cli_write(cli *c, const void *data, size_t len);
 bool cli_print(cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Text from a file: control characters become \\xNN, so that no file can steer the terminal. */
 bool cli_print_text(cli *c, const char *text);
+/* Hands on what was written so far, for a reader who waits. */
+bool cli_flush(cli *c);
 /* Takes the reference. indent 0 gives one line; a newline is added. NULL is out of memory. */
 int cli_print_json(cli *c, json_t *value, int indent);
 /* Flushes standard output and reports a failed write; returns the exit code to use. */

@@ -7,6 +7,7 @@
 extern const cli_command cmd_decode;
 extern const cli_command cmd_encode;
 extern const cli_command cmd_eval;
+extern const cli_command cmd_generate;
 extern const cli_command cmd_info;
 extern const cli_command cmd_segment;
 extern const cli_command cmd_train;

@@ -10,6 +10,7 @@
 #include "lcm/build.h"
 
 static const cli_command *const commands[] = {
+    &cmd_generate,
     &cmd_encode,
     &cmd_decode,
     &cmd_eval,

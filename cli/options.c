@@ -127,8 +127,19 @@ void cli_list_free(cli_list *list) {
 
 /* Help */
 
+/* Whether *out is a value that the option may take. */
+static bool in_range(const cli_option *o) {
+    switch (o->kind) {
+    case CLI_KIND_INT: return (double)*(int64_t *)o->out >= o->lo && (double)*(int64_t *)o->out <= o->hi;
+    case CLI_KIND_REAL: return *(double *)o->out >= o->lo && *(double *)o->out <= o->hi;
+    case CLI_KIND_ENUM: return *(int *)o->out >= 0;
+    default: return true;
+    }
+}
+
 static void format_default(char *dst, size_t cap, const cli_option *o) {
     *dst = '\0';
+    if (!in_range(o)) return;
     switch (o->kind) {
     case CLI_KIND_INT: snprintf(dst, cap, " [%lld]", (long long)*(int64_t *)o->out); break;
     case CLI_KIND_REAL: snprintf(dst, cap, " [%g]", *(double *)o->out); break;

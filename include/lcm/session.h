@@ -58,10 +58,11 @@ typedef struct lcm_concept {
     int64_t index;       /* from 0 */
     const char *text;
     const float *vector; /* [D] as predicted */
-    /* NONE, or why this concept ends the text: it is not part of it then. */
+    /* NONE, or why this concept ends the text: it is not part of it then. Judged by what is fed back. */
     lcm_end end;
-    double encode_ms;    /* to encode the prompt (index 0), later the fed-back text */
-    double context_ms, denoise_ms, decode_ms; /* model reads; model predicts; text */
+    /* Time to encode (the prompt, for index 0, and the text of this concept), to read the context, to
+     * predict, to decode. */
+    double encode_ms, context_ms, denoise_ms, decode_ms;
     /* Of the prediction to the concept before it in the context; to the end of text (NAN without
      * one); to the encoding of its own text. */
     double l2_previous, cos_previous, cos_end_of_text, l2_round_trip;

@@ -60,7 +60,7 @@ static void draw_default(void *user, real *out, int64_t D, uint64_t doc, int64_t
     for (int64_t i = 0; i < D; i++) out[i] = (real)lcm_rng_normal(&rng);
 }
 
-static double cosine(const real *a, const real *b, int64_t D) {
+double lcm_concept_cosine(const real *a, const real *b, int64_t D) {
     double ab = 0, aa = 0, bb = 0;
     for (int64_t i = 0; i < D; i++) {
         ab += (double)a[i] * (double)b[i];
@@ -124,17 +124,29 @@ static void loop_clear(loop *l) {
     free(l->stop);
 }
 
+lcm_stop lcm_generate_stop(const lcm_generate_config *c, int64_t index, const real *eos, const real *before, const real *x,
+                           int64_t D) {
+    if (index < c->min_gen_len) return LCM_STOP_LENGTH;
+    if (eos && lcm_concept_cosine(eos, x, D) >= c->eos_threshold) return LCM_STOP_EOS;
+    if (c->repetition_threshold > 0 && lcm_concept_cosine(before, x, D) >= c->repetition_threshold)
+        return LCM_STOP_REPETITION;
+    return LCM_STOP_LENGTH;
+}
+
 /* Whether the fresh concept x of document d ends it. */
 static bool stops(loop *l, int32_t d, const real *x) {
-    const lcm_generate_config *c = l->config;
     const lcm_prompts *p = l->prompts;
     const real *before = l->step ? x - l->D : p->x + (p->off[d + 1] - 1) * l->D;
-    if (l->step < c->min_gen_len) return false;
-    if (p->eos && cosine(p->eos, x, l->D) >= c->eos_threshold)
-        l->stop[d] = LCM_STOP_EOS;
-    else if (c->repetition_threshold > 0 && cosine(before, x, l->D) >= c->repetition_threshold)
-        l->stop[d] = LCM_STOP_REPETITION;
-    return l->stop[d] != LCM_STOP_LENGTH;
+    lcm_stop why = lcm_generate_stop(l->config, l->step, p->eos, before, x, l->D);
+    l->stop[d] = (uint8_t)why;
+    return why != LCM_STOP_LENGTH;
+}
+
+static lcm_status check_finite(lcm_ctx *ctx, const loop *l, int32_t d, const real *x) {
+    for (int64_t k = 0; k < l->D; k++)
+        if (!isfinite(x[k]))
+            LCM_FAIL(ctx, LCM_ERR_NUMERIC, "document %d: generated concept %lld is not finite", d, (long long)l->step);
+    return LCM_OK;
 }
 
 /* Stores the fresh concepts, and keeps the documents that go on (and their concepts, in fresh). */
@@ -145,27 +157,32 @@ static lcm_status settle(lcm_ctx *ctx, loop *l) {
         int32_t d = l->slot[i];
         real *x = l->x + (d * c->max_gen_len + l->step) * D;
         memcpy(x, l->fresh + i * D, (size_t)D * sizeof *x);
-        for (int64_t k = 0; k < D; k++)
-            if (!isfinite(x[k]))
-                LCM_FAIL(ctx, LCM_ERR_NUMERIC, "document %d: generated concept %lld is not finite", d,
-                         (long long)l->step);
-        if (l->hooks && l->hooks->on_concept)
+        LCM_TRY(check_finite(ctx, l, d, x));
+        if (l->hooks && l->hooks->on_concept) {
             LCM_TRY(l->hooks->on_concept(ctx, l->hooks->user, d, l->step, x));
+            LCM_TRY(check_finite(ctx, l, d, x));
+        }
         l->len[d] = (int32_t)l->step + 1;
         if (stops(l, d, x)) {
             l->len[d] -= c->trim_hypotheses && !c->include_eos_token;
             continue;
         }
-        memmove(l->fresh + kept * D, l->fresh + i * D, (size_t)D * sizeof *x);
+        memcpy(l->fresh + kept * D, x, (size_t)D * sizeof *x);
         l->slot[kept++] = d;
     }
     l->n_active = kept;
     return LCM_OK;
 }
 
+static lcm_status feed(lcm_ctx *ctx, loop *l, const real *x, int64_t n, const int32_t *off) {
+    LCM_TRY(l->predictor->feed(ctx, l->predictor, x, n, l->slot, off));
+    if (l->hooks && l->hooks->on_context) l->hooks->on_context(l->hooks->user);
+    return LCM_OK;
+}
+
 static lcm_status run(lcm_ctx *ctx, loop *l) {
     lcm_predictor *p = l->predictor;
-    LCM_TRY(p->feed(ctx, p, l->prompts->x, l->prompts->n, l->slot, l->prompts->off));
+    LCM_TRY(feed(ctx, l, l->prompts->x, l->prompts->n, l->prompts->off));
     for (l->step = 0; l->n_active > 0; l->step++) {
         lcm_asked asked = {l->n_active, l->slot, l->doc, l->index};
         for (int64_t i = 0; i < l->n_active; i++) {
@@ -175,7 +192,7 @@ static lcm_status run(lcm_ctx *ctx, loop *l) {
         LCM_TRY(p->next(ctx, p, l->fresh, &asked, &l->noise));
         LCM_TRY(settle(ctx, l));
         if (l->step + 1 == l->config->max_gen_len) break;
-        if (l->n_active > 0) LCM_TRY(p->feed(ctx, p, l->fresh, l->n_active, l->slot, l->off));
+        if (l->n_active > 0) LCM_TRY(feed(ctx, l, l->fresh, l->n_active, l->off));
     }
     return LCM_OK;
 }

@@ -34,9 +34,11 @@ typedef struct lcm_prompts {
 } lcm_prompts;
 
 typedef struct lcm_generate_hooks {
-    /* Called for every concept as it comes, before any trimming. Its failure ends the generation and is
-     * returned. */
-    lcm_status (*on_concept)(lcm_ctx *ctx, void *user, int64_t prompt, int64_t index, const real *x);
+    /* Called for every concept as it comes, before any trimming. What it leaves in x (D) is what the stop
+     * rules judge, the model reads back and the result holds. Its failure ends the generation and is returned. */
+    lcm_status (*on_concept)(lcm_ctx *ctx, void *user, int64_t prompt, int64_t index, real *x);
+    /* Called whenever the model has read concepts (the prompts, then those of each step): for clocks. Or NULL. */
+    void (*on_context)(void *user);
     void *user;
     lcm_concept_noise noise; /* draw NULL: from seed, document, index and call */
 } lcm_generate_hooks;
@@ -50,6 +52,11 @@ typedef struct lcm_generated {
     int32_t *off;  /* (n+1) */
     uint8_t *stop; /* (n) lcm_stop */
 } lcm_generated;
+
+/* Why concept x (D) of this index ends a document; LCM_STOP_LENGTH when it does not. eos may be NULL. */
+lcm_stop lcm_generate_stop(const lcm_generate_config *c, int64_t index, const real *eos, const real *before, const real *x,
+                           int64_t D);
+double lcm_concept_cosine(const real *a, const real *b, int64_t D);
 
 /* `hooks` may be NULL. LCM_ERR_ARG for options and prompts, LCM_ERR_LIMIT when prompt and
  * max_gen_len exceed the model's max_seq_len, LCM_ERR_NUMERIC naming document and concept. On

@@ -463,7 +463,7 @@ static void repetition_stops(void **state) {
     lcm_model_free(&m->model);
 }
 
-static lcm_status refuse_third(lcm_ctx *c, void *user, int64_t prompt, int64_t index, const real *x) {
+static lcm_status refuse_third(lcm_ctx *c, void *user, int64_t prompt, int64_t index, real *x) {
     int *calls = user;
     (void)x;
     assert_int_equal(prompt, 0);

@@ -1,0 +1,200 @@
+/* lcm_session_generate: segment, encode, predict, decode, one concept after the other. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/floats.h"
+#include "api/session_int.h"
+#include "lcm/text.h"
+
+const char *lcm_end_name(lcm_end end) {
+    static const char *const names[] = {"none", "end_of_text", "repetition", "count", "window"};
+    return (unsigned)end < sizeof names / sizeof *names ? names[end] : "unknown";
+}
+
+/* One call. */
+typedef struct job {
+    lcm_session *s;
+    const lcm_generation *opts;
+    lcm_generate_config config;
+    lcm_concept_fn fn;
+    void *user;
+    lcm_generated_text sum;
+    double began, mark, encode_ms, context_ms; /* mark: end of the last measured stage */
+    bool window; /* the model's window, not the caller, limits the count */
+    real *prompt, *before, *round; /* (sum.prompt_concepts, D), (D), (D) */
+    float *row;                    /* (D) */
+    lcm_buf text;
+} job;
+
+static double lap(job *j) {
+    double now = lcm_now(), ms = 1e3 * (now - j->mark);
+    j->mark = now;
+    return ms;
+}
+
+/* ---- The prompt ---- */
+
+static lcm_status encode_spans(lcm_ctx *ctx, job *j, const char *text, const lcm_spans *spans) {
+    size_t n = spans->len;
+    const char **at = NULL;
+    size_t *len = NULL;
+    uint8_t *cut = NULL;
+    lcm_status st = lcm_calloc(ctx, &at, n, sizeof *at);
+    if (st == LCM_OK) st = lcm_calloc(ctx, &len, n, sizeof *len);
+    if (st == LCM_OK) st = lcm_calloc(ctx, &cut, n, sizeof *cut);
+    for (size_t i = 0; st == LCM_OK && i < n; i++) {
+        at[i] = text + spans->data[i].begin;
+        len[i] = spans->data[i].end - spans->data[i].begin;
+    }
+    if (st == LCM_OK) st = lcm_codec_encode(ctx, j->prompt, cut, j->s->codec, at, len, n, -1);
+    for (size_t i = 0; st == LCM_OK && i < n; i++) j->sum.prompt_cut += cut[i];
+    free(at);
+    free(len);
+    free(cut);
+    return st;
+}
+
+static lcm_status read_prompt(lcm_ctx *ctx, job *j, const char *text, size_t len) {
+    lcm_segment_opts seg = lcm_segment_opts_default();
+    size_t D = (size_t)j->s->bundle->info.dim;
+    int64_t longest = j->s->bundle->model->max_seq_len;
+    lcm_spans spans = {0};
+    lcm_status st;
+    seg.lang = j->s->bundle->config.lang;
+    LCM_TRY(lcm_segment_text(ctx, &spans, text, len, &seg));
+    j->sum.prompt_concepts = (int64_t)spans.len;
+    if (spans.len == 0) st = lcm_fail(ctx, LCM_ERR_ARG, "the prompt has no sentence");
+    else if ((int64_t)spans.len > longest)
+        st = lcm_fail(ctx, LCM_ERR_LIMIT, "the prompt has %zu sentences, the model reads %" PRId64, spans.len, longest);
+    else st = lcm_calloc(ctx, &j->prompt, spans.len * D, sizeof *j->prompt);
+    if (st == LCM_OK) st = encode_spans(ctx, j, text, &spans);
+    if (st == LCM_OK) memcpy(j->before, j->prompt + (spans.len - 1) * D, D * sizeof(real));
+    lcm_spans_free(&spans);
+    return st;
+}
+
+/* ---- One concept ---- */
+
+static void on_context(void *user) {
+    job *j = user;
+    j->context_ms = lap(j);
+}
+
+static double distance(const real *a, const real *b, int64_t D) {
+    double s = 0;
+    for (int64_t i = 0; i < D; i++) s += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
+    return sqrt(s);
+}
+
+static lcm_status to_text(lcm_ctx *ctx, job *j, const real *x, lcm_concept *c) {
+    lcm_beam_opts beam = lcm_beam_opts_default();
+    const char *text;
+    size_t len;
+    beam.beam_size = j->opts->beam;
+    j->text.len = 0;
+    LCM_TRY(lcm_codec_decode(ctx, &j->text, NULL, j->s->codec, x, 1, -1, &beam));
+    c->decode_ms = lap(j);
+    c->text = text = j->text.data;
+    len = strlen(text);
+    LCM_TRY(lcm_codec_encode(ctx, j->round, NULL, j->s->codec, &text, &len, 1, -1));
+    c->encode_ms = lap(j) + j->encode_ms;
+    j->encode_ms = 0;
+    return LCM_OK;
+}
+
+static void measure(const job *j, const real *x, lcm_concept *c) {
+    const lcm_bundle *b = j->s->bundle;
+    int64_t D = b->info.dim;
+    c->l2_previous = distance(x, j->before, D);
+    c->cos_previous = lcm_concept_cosine(x, j->before, D);
+    c->cos_end_of_text = b->end ? lcm_concept_cosine(x, b->end, D) : (double)NAN;
+    c->l2_round_trip = distance(x, j->round, D);
+}
+
+static lcm_end end_of(lcm_stop stop) {
+    return stop == LCM_STOP_EOS ? LCM_END_OF_TEXT : stop == LCM_STOP_REPETITION ? LCM_END_REPETITION : LCM_END_NONE;
+}
+
+static lcm_status on_concept(lcm_ctx *ctx, void *user, int64_t prompt, int64_t index, real *x) {
+    job *j = user;
+    const lcm_bundle *b = j->s->bundle;
+    size_t bytes = (size_t)b->info.dim * sizeof *x;
+    lcm_concept c = {.index = index, .vector = j->row, .denoise_ms = lap(j), .context_ms = j->context_ms};
+    (void)prompt;
+    LCM_TRY(to_text(ctx, j, x, &c));
+    lcm_floats_from_real(j->row, x, (size_t)b->info.dim);
+    measure(j, x, &c);
+    if (j->opts->feedback == LCM_FEEDBACK_TEXT) memcpy(x, j->round, bytes);
+    c.end = end_of(lcm_generate_stop(&j->config, index, b->end, j->before, x, b->info.dim));
+    memcpy(j->before, x, bytes);
+    if (index == 0) j->sum.first_ms = 1e3 * (lcm_now() - j->began);
+    if (j->fn && !j->fn(j->user, &c)) LCM_FAIL(ctx, LCM_ERR_CANCELLED, "stopped by the caller");
+    j->mark = lcm_now(); /* the caller's time is nobody's */
+    return LCM_OK;
+}
+
+/* ---- The text ---- */
+
+static void configure(job *j) {
+    const lcm_generation *o = j->opts;
+    int64_t room = j->s->bundle->model->max_seq_len - j->sum.prompt_concepts + 1;
+    lcm_generate_config g = lcm_generate_config_default();
+    j->window = o->concepts > room;
+    g.max_gen_len = j->window ? room : o->concepts;
+    g.min_gen_len = 0; /* the first concept may say that nothing follows */
+    g.eos_threshold = o->eos_threshold;
+    g.repetition_threshold = o->repetition_threshold;
+    g.seed = o->seed;
+    g.temperature = o->temperature;
+    g.sampler.steps = o->steps;
+    g.sampler.guidance_scale = o->guidance_scale;
+    g.sampler.guidance_rescale = o->guidance_rescale;
+    g.sampler.initial_noise_scale = o->initial_noise_scale;
+    g.sampler.epsilon_scaling = o->epsilon_scaling;
+    j->config = g;
+}
+
+static lcm_status predict(lcm_ctx *ctx, job *j) {
+    int32_t off[2] = {0, (int32_t)j->sum.prompt_concepts};
+    lcm_prompts prompts = {.n = 1, .x = j->prompt, .off = off, .eos = j->s->bundle->end};
+    lcm_generate_hooks hooks = {.on_concept = on_concept, .on_context = on_context, .user = j};
+    lcm_generated g;
+    LCM_TRY(lcm_generate(ctx, &g, j->s->bundle->model, &prompts, &j->config, &hooks));
+    j->sum.end = end_of(g.stop[0]);
+    j->sum.concepts = g.off[1] - (j->sum.end != LCM_END_NONE);
+    if (j->sum.end == LCM_END_NONE) j->sum.end = j->window ? LCM_END_WINDOW : LCM_END_COUNT;
+    lcm_generated_free(&g);
+    return LCM_OK;
+}
+
+static lcm_status run(lcm_ctx *ctx, job *j, const char *text, size_t len) {
+    size_t D = (size_t)j->s->bundle->info.dim;
+    LCM_TRY(lcm_calloc(ctx, &j->before, D, sizeof *j->before));
+    LCM_TRY(lcm_calloc(ctx, &j->round, D, sizeof *j->round));
+    LCM_TRY(lcm_calloc(ctx, &j->row, D, sizeof *j->row));
+    j->began = j->mark = lcm_now();
+    LCM_TRY(read_prompt(ctx, j, text, len));
+    j->encode_ms = lap(j);
+    configure(j);
+    LCM_TRY(predict(ctx, j));
+    j->sum.total_ms = 1e3 * (lcm_now() - j->began);
+    return LCM_OK;
+}
+
+lcm_status lcm_session_generate(lcm_ctx *ctx, lcm_generated_text *out, lcm_session *s, const char *text, size_t len,
+                                const lcm_generation *opts, lcm_concept_fn fn, void *user) {
+    job j = {.s = s, .opts = opts ? opts : &s->bundle->config.generate, .fn = fn, .user = user};
+    lcm_status st;
+    LCM_TRY(lcm_session_needs(ctx, s, LCM_LOAD_ENCODER | LCM_LOAD_DECODER | LCM_LOAD_MODEL));
+    LCM_TRY(lcm_generation_check(ctx, j.opts));
+    st = run(ctx, &j, text, len);
+    if (st == LCM_OK && out) *out = j.sum;
+    free(j.prompt);
+    free(j.before);
+    free(j.round);
+    free(j.row);
+    lcm_buf_free(&j.text);
+    return st;
+}
