@@ -9,6 +9,7 @@ extern const cli_command cmd_encode;
 extern const cli_command cmd_eval;
 extern const cli_command cmd_generate;
 extern const cli_command cmd_info;
+extern const cli_command cmd_prepare;
 extern const cli_command cmd_segment;
 extern const cli_command cmd_train;
 

@@ -16,6 +16,7 @@ static const cli_command *const commands[] = {
     &cmd_eval,
     &cmd_info,
     &cmd_segment,
+    &cmd_prepare,
     &cmd_train,
     NULL,
 };
