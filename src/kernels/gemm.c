@@ -52,6 +52,29 @@ void lcm_k_gemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, real alpha, c
 }
 #else
 #include <dnnl.h>
+#include <pthread.h>
+#include <signal.h>
+
+/* oneDNN's kernels for untransposed B park the stack pointer in a heap buffer (2.6.3, jit_avx*_gemm_f32).
+ * A signal handler that runs meanwhile gets its frame below that buffer, over malloc's records: the
+ * process dies later with "corrupted size vs. prev_size". So no signal may reach a thread that is
+ * inside: the caller blocks them for the call; the workers of its OpenMP pool, which live longer
+ * than the call, keep them blocked. Faults stay deliverable: they do not come from outside. */
+static void block_signals(sigset_t *before) {
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS};
+    sigset_t set;
+    sigfillset(&set);
+    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) sigdelset(&set, faults[i]);
+    pthread_sigmask(SIG_BLOCK, &set, before);
+}
+
+static void block_workers(int threads) {
+    static _Thread_local int blocked = 1; /* each thread has a pool of its own */
+    if (threads == blocked) return;
+    LCM_PRAGMA(omp parallel num_threads(threads))
+    block_signals(NULL); /* the caller's are already */
+    blocked = threads;
+}
 
 /* Below this many multiply-adds a second thread costs more than it brings: measured 44 against
  * 10 GFLOP/s for 1x1024x256 on two cores. */
@@ -61,15 +84,19 @@ void lcm_k_gemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, real alpha, c
                 const real *b, int64_t ldb, real beta, real *c, int64_t ldc) {
     int threads = omp_get_max_threads();
     bool solo = threads > 1 && m * n * k < ONE_THREAD_BELOW;
+    sigset_t signals;
     dnnl_status_t st;
     if (m == 0 || n == 0) return;
     if (k == 0) { /* oneDNN leaves C alone then, whatever beta */
         lcm_k_gemm_ref(ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
         return;
     }
+    block_signals(&signals);
     if (solo) omp_set_num_threads(1);
+    else block_workers(threads);
     st = dnnl_sgemm(ta ? 'T' : 'N', tb ? 'T' : 'N', m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
     if (solo) omp_set_num_threads(threads);
+    pthread_sigmask(SIG_SETMASK, &signals, NULL);
     if (st != dnnl_success) lcm_k_gemm_ref(ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
 }
 #endif
