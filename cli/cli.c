@@ -250,33 +250,21 @@ void cli_progress_end(cli_progress *p) {
     p->c->progress = NULL;
 }
 
-/* Signals. No handler is installed: oneDNN's generated code runs with its stack pointer in a heap
- * buffer of its own, and a signal frame pushed there overwrites what lies below (seen as "corrupted
- * size" in free). The signals are blocked, before any other thread exists, and asked for instead. */
+/* Signals */
 
-static int caught;
+static volatile sig_atomic_t caught;
 
-static void stop_signals(sigset_t *set) {
-    sigemptyset(set);
-    sigaddset(set, SIGINT);
-    sigaddset(set, SIGTERM);
-}
+static void on_signal(int sig) { caught = sig; }
 
 void cli_catch_signals(void) {
-    sigset_t set;
-    stop_signals(&set);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    struct sigaction sa;
+    memset(&sa, 0, sizeof sa);
+    sa.sa_handler = on_signal;
+    sa.sa_flags = SA_RESETHAND | SA_RESTART; /* reset: the second signal kills */
+    sigaction(SIGINT, &sa, NULL);
+    sigaction(SIGTERM, &sa, NULL);
 }
 
-bool cli_interrupted(void) {
-    static const struct timespec now_or_never;
-    sigset_t set;
-    if (caught) return true;
-    stop_signals(&set);
-    caught = sigtimedwait(&set, NULL, &now_or_never);
-    if (caught < 0) caught = 0;
-    if (caught) pthread_sigmask(SIG_UNBLOCK, &set, NULL); /* the default action of the second one kills */
-    return caught != 0;
-}
+bool cli_interrupted(void) { return caught != 0; }
 
-int cli_interrupted_code(void) { return 128 + caught; }
+int cli_interrupted_code(void) { return 128 + (int)caught; }

@@ -133,8 +133,7 @@ void cli_progress_begin(cli *c, cli_progress *p, const char *what, const char *u
 void cli_progress_at(cli_progress *p, double done, const char *note);
 void cli_progress_end(cli_progress *p);
 
-/* For commands that poll: the first SIGINT or SIGTERM is remembered, the second one kills. Call it
- * before the first thread starts.
+/* For commands that poll: the first SIGINT or SIGTERM sets a flag, the second one kills.
  * Commands that do not call this are killed by the first. */
 void cli_catch_signals(void);
 bool cli_interrupted(void);
