@@ -17,7 +17,7 @@
  *   manners   The library never exits, prints, reads the environment or installs a signal handler.
  *   numbers   Vectors are float32, row-major, [n, D]. Text is UTF-8.
  *
- * examples/continue.c is a whole program. */
+ * examples/continue_text.c is a whole program. */
 #ifndef LCM_H
 #define LCM_H
 

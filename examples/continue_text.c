@@ -1,7 +1,7 @@
 /* Continues a text, sentence by sentence.
  *
- *     cc continue.c $(pkg-config --cflags --libs lcm) -o continue
- *     ./continue models/stories "Tom had a red ball. He lost it." 5 */
+ *     cc continue_text.c $(pkg-config --cflags --libs lcm) -o continue_text
+ *     ./continue_text models/stories "Tom had a red ball. He lost it." 5 */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +24,7 @@ int main(int argc, char **argv) {
     lcm_generation how;
     lcm_status st;
     if (argc < 3) {
-        fprintf(stderr, "usage: continue BUNDLE TEXT [SENTENCES]\n");
+        fprintf(stderr, "usage: continue_text BUNDLE TEXT [SENTENCES]\n");
         return 2;
     }
     st = lcm_bundle_open(ctx, &bundle, argv[1], LCM_LOAD_ENCODER | LCM_LOAD_DECODER | LCM_LOAD_MODEL);
@@ -34,7 +34,7 @@ int main(int argc, char **argv) {
         if (argc > 3) how.concepts = atoi(argv[3]);    /* … but for the length */
         st = lcm_session_generate(ctx, NULL, session, argv[2], strlen(argv[2]), &how, on_concept, NULL);
     }
-    if (st != LCM_OK) fprintf(stderr, "continue: %s\n", lcm_ctx_message(ctx));
+    if (st != LCM_OK) fprintf(stderr, "continue_text: %s\n", lcm_ctx_message(ctx));
     lcm_session_free(session);
     lcm_bundle_close(bundle);
     lcm_ctx_free(ctx);
