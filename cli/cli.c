@@ -221,7 +221,7 @@ void cli_progress_begin(cli *c, cli_progress *p, const char *what, const char *u
 
 static void draw(cli_progress *p, double t, double done, const char *note) {
     char left[32] = "", line[256];
-    double seconds = t - p->t0, rate = seconds > 0 ? done / seconds : 0;
+    double seconds = t - p->t0, rate = seconds > 0 ? (done - p->start) / seconds : 0;
     int n = snprintf(line, sizeof line, "%s: %.0f", p->what, done);
     if (p->total > 0) {
         n += snprintf(line + n, sizeof line - (size_t)n, "/%.0f %s (%.0f%%)", p->total, p->unit, 100 * done / p->total);

@@ -125,6 +125,7 @@ struct cli_progress {
     cli *c;
     const char *what, *unit;
     double total; /* 0: not known */
+    double start; /* where this process began; 0, or set it after cli_progress_begin when resuming */
     double t0, t_last;
     bool tty, drawn;
 };

@@ -14,6 +14,7 @@ typedef struct options {
 
 typedef struct watch {
     cli_progress p;
+    bool begun;
 } watch;
 
 static int on_step(void *user, const lcm_train_status *s) {
@@ -21,6 +22,8 @@ static int on_step(void *user, const lcm_train_status *s) {
     char note[256];
     snprintf(note, sizeof note, "loss %.4f lr %.2e %.0f %s/s%s%s", s->loss, s->lr, s->items_per_second, s->unit,
              *s->note ? "; " : "", s->note);
+    if (!w->begun) w->p.start = (double)(s->step - 1); /* a resumed run does not count what was done before */
+    w->begun = true;
     w->p.total = (double)s->max_steps;
     cli_progress_at(&w->p, (double)s->step, note);
     return !cli_interrupted();
@@ -49,7 +52,7 @@ static int run(cli *c, int argc, char **argv) {
     size_t len;
     int code;
     lcm_train_opts opts = {0};
-    watch w;
+    watch w = {0};
     lcm_status st;
     if (!cli_parse(c, argc, argv, table)) return c->exit_code;
     code = cli_read_file(c, c->args[0], &text, &len);
