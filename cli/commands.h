@@ -11,6 +11,7 @@ extern const cli_command cmd_generate;
 extern const cli_command cmd_info;
 extern const cli_command cmd_prepare;
 extern const cli_command cmd_segment;
+extern const cli_command cmd_tokenizer;
 extern const cli_command cmd_train;
 
 #endif

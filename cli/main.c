@@ -17,6 +17,7 @@ static const cli_command *const commands[] = {
     &cmd_info,
     &cmd_segment,
     &cmd_prepare,
+    &cmd_tokenizer,
     &cmd_train,
     NULL,
 };

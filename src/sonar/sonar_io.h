@@ -20,7 +20,7 @@ typedef struct lcm_sonar_file {
     char space_hex[17];
 } lcm_sonar_file;
 
-/* parts: LCM_SONAR_ENCODER | LCM_SONAR_DECODER. Tensors of other parts are ignored; a missing,
+/* parts: LCM_SONAR_ENCODER | LCM_SONAR_DECODER; 0 is the tokeniser alone. Tensors of other parts are ignored; a missing,
  * misshapen or non-finite one is LCM_ERR_NOTFOUND / LCM_ERR_SHAPE / LCM_ERR_NUMERIC by name. */
 lcm_status lcm_sonar_load(lcm_ctx *ctx, lcm_sonar_file *out, const char *path, int parts, bool with_grad);
 void lcm_sonar_file_close(lcm_sonar_file *f);
