@@ -1,8 +1,10 @@
 /* lcm info: what a model file holds. */
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "commands.h"
+#include "lcm/bundle.h"
 #include "lcm/modelinfo.h"
 
 typedef struct options {
@@ -37,10 +39,10 @@ static json_t *meta_json(const lcm_modelinfo *info) {
     return all;
 }
 
-static int show_json(cli *c, const lcm_modelinfo *info, const options *o, int64_t *bad) {
+static int show_json(cli *c, const char *path, const lcm_modelinfo *info, const options *o, int64_t *bad) {
     json_t *tensors = json_array();
     for (size_t i = 0; i < lcm_modelinfo_count(info); i++) json_array_append_new(tensors, tensor_json(info, i, o, bad));
-    return cli_print_json(c, json_pack("{s:s, s:o, s:I, s:o}", "file", c->args[0], "metadata", meta_json(info), "parameters",
+    return cli_print_json(c, json_pack("{s:s, s:o, s:I, s:o}", "file", path, "metadata", meta_json(info), "parameters",
                                        (json_int_t)lcm_modelinfo_parameters(info), "tensors", tensors), 0);
 }
 
@@ -74,22 +76,14 @@ static void show(cli *c, const lcm_modelinfo *info, const options *o, int64_t *b
     for (size_t i = 0; i < n && !c->out_errno; i++) show_tensor(c, info, i, o, bad);
 }
 
-static int run(cli *c, int argc, char **argv) {
-    options o = {0};
-    const cli_option table[] = {
-        CLI_FLAG("check", 'c', &o.check, "read all numbers; fail if one is NaN or infinite"),
-        CLI_FLAG("json", 'j', &o.json, "one JSON object"),
-        CLI_END,
-    };
+static int show_file(cli *c, const char *path, const options *o) {
     lcm_modelinfo *info;
     int64_t bad = 0;
     int code = CLI_OK;
-    lcm_status st;
-    if (!cli_parse(c, argc, argv, table)) return c->exit_code;
-    st = lcm_modelinfo_open(c->ctx, &info, c->args[0]);
+    lcm_status st = lcm_modelinfo_open(c->ctx, &info, path);
     if (st) return cli_status(c, st);
-    if (o.json) code = show_json(c, info, &o, &bad);
-    else show(c, info, &o, &bad);
+    if (o->json) code = show_json(c, path, info, o, &bad);
+    else show(c, info, o, &bad);
     lcm_modelinfo_close(info);
     if (code == CLI_OK && bad) {
         cli_error(c, "%" PRId64 " numbers are NaN or infinite", bad);
@@ -98,12 +92,48 @@ static int run(cli *c, int argc, char **argv) {
     return code;
 }
 
+/* Both files, each under its name. */
+static int show_bundle(cli *c, const char *folder, const options *o) {
+    char paths[2][4096];
+    int worst = CLI_OK;
+    lcm_status st = lcm_bundle_files(c->ctx, paths[0], paths[1], sizeof paths[0], folder);
+    if (st) return cli_status(c, st);
+    for (int i = 0; i < 2 && *paths[i]; i++) {
+        int code;
+        if (!o->json) {
+            cli_print(c, i ? "\n" : "");
+            cli_print_text(c, paths[i]);
+            cli_print(c, "\n");
+        }
+        code = show_file(c, paths[i], o);
+        if (worst == CLI_OK) worst = code;
+    }
+    return worst;
+}
+
+static bool is_folder(const char *path) {
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static int run(cli *c, int argc, char **argv) {
+    options o = {0};
+    const cli_option table[] = {
+        CLI_FLAG("check", 'c', &o.check, "read all numbers; fail if one is NaN or infinite"),
+        CLI_FLAG("json", 'j', &o.json, "a JSON object per file"),
+        CLI_END,
+    };
+    if (!cli_parse(c, argc, argv, table)) return c->exit_code;
+    return is_folder(c->args[0]) ? show_bundle(c, c->args[0], &o) : show_file(c, c->args[0], &o);
+}
+
 const cli_command cmd_info = {
     .name = "info",
-    .help = "show what a model file holds",
-    .args = "FILE",
+    .help = "show what a model file or bundle holds",
+    .args = "FILE|FOLDER",
     .min_args = 1,
     .max_args = 1,
-    .about = "Shows the metadata and tensors of a .safetensors file: type, bytes, name, shape.",
+    .about = "Shows the metadata and tensors of a .safetensors file: type, bytes, name, shape;\n"
+             "of a bundle folder, those of its files.",
     .run = run,
 };

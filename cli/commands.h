@@ -7,10 +7,12 @@
 extern const cli_command cmd_decode;
 extern const cli_command cmd_encode;
 extern const cli_command cmd_eval;
+extern const cli_command cmd_export;
 extern const cli_command cmd_generate;
 extern const cli_command cmd_info;
 extern const cli_command cmd_prepare;
 extern const cli_command cmd_segment;
+extern const cli_command cmd_selftest;
 extern const cli_command cmd_tokenizer;
 extern const cli_command cmd_train;
 

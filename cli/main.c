@@ -19,6 +19,8 @@ static const cli_command *const commands[] = {
     &cmd_prepare,
     &cmd_tokenizer,
     &cmd_train,
+    &cmd_export,
+    &cmd_selftest,
     NULL,
 };
 

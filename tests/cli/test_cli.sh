@@ -37,14 +37,14 @@ expect 2 info --threads;          silent out; says err "needs a value"
 expect 2 info --threads=many x;   silent out; says err "--threads: 'many' is not a whole number"
 expect 2 info --threads=4097 x;   silent out; says err "--threads: 4097 is outside 0 … 4096"
 expect 2 info --threads=9999999999999999999999 x; silent out; says err "is outside"
-expect 2 info;                    silent out; says err "FILE is missing"
+expect 2 info;                    silent out; says err "FILE|FOLDER is missing"
 expect 2 info a b;                silent out; says err "unexpected argument 'b'"
 
 expect 1 info missing.safetensors; silent out; says err "missing.safetensors"
 [ "$(wc -l <err)" = 1 ] || fail "more than one line about a missing file"
 head -c 4096 /dev/zero | tr '\0' 'g' >garbage; expect 3 info garbage; silent out; says err "garbage"
 : >empty;                                      expect 3 info empty;   silent out
-mkdir folder;                                  expect 3 info folder;  silent out
+mkdir folder;                                  expect 1 info folder;  silent out; says err "bundle.json"
 
 # A file of two tensors, one number of which is NaN; a key with an escape sequence.
 header='{"__metadata__":{"lcm.kind":"base","k\u001b[31m":"v"},"w":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]},"n":{"dtype":"U8","shape":[],"data_offsets":[8,9]}}'

@@ -1,0 +1,42 @@
+/* lcm export: a model file for distribution. */
+#include <stdlib.h>
+
+#include "commands.h"
+#include "lcm/export.h"
+
+static const char *const dtype_names[] = {"keep", "f32", "f16", NULL};
+
+static int run(cli *c, int argc, char **argv) {
+    lcm_export_opts o = {0};
+    const char *out = NULL, *provenance = NULL;
+    bool selftest = false;
+    const cli_option table[] = {
+        CLI_STRING("out", 'o', &out, "FILE", "the new file"),
+        CLI_ENUM("dtype", 0, &o.dtype, dtype_names, "TYPE", "of matrices; vectors become f32 unless kept"),
+        CLI_FLAG("selftest", 0, &selftest, "add a sample for 'lcm selftest'"),
+        CLI_STRING("provenance", 'p', &provenance, "FILE", "JSON object that says where the model comes from"),
+        CLI_END,
+    };
+    char *text = NULL;
+    size_t len;
+    int code = CLI_OK;
+    if (!cli_parse(c, argc, argv, table)) return c->exit_code;
+    if (out == NULL) return cli_usage_error(c, "--out is missing");
+    if (provenance) code = cli_read_file(c, provenance, &text, &len);
+    o.provenance = text;
+    o.selftest = selftest;
+    if (code == CLI_OK) code = cli_status(c, lcm_export(c->ctx, c->args[0], out, &o));
+    free(text);
+    return code;
+}
+
+const cli_command cmd_export = {
+    .name = "export",
+    .help = "rewrite a model file in another type, with a self-test",
+    .args = "FILE",
+    .min_args = 1,
+    .max_args = 1,
+    .about = "Writes a model file anew: matrices in another type, a sample that 'lcm selftest' replays, and where the\n"
+             "model comes from. The space is kept, so files that fitted together still do.",
+    .run = run,
+};
