@@ -26,11 +26,13 @@
 #include "lcm/concept_store.h"
 #include "lcm/ctx.h"
 #include "lcm/eval.h"
+#include "lcm/export.h"
 #include "lcm/modelinfo.h"
 #include "lcm/session.h"
 #include "lcm/status.h"
 #include "lcm/text.h"
 #include "lcm/train.h"
 #include "lcm/vectors.h"
+#include "lcm/vocab.h"
 
 #endif
