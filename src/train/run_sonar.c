@@ -133,6 +133,10 @@ static lcm_status run(lcm_ctx *ctx, const json_t *resolved, lcm_run_hooks *hooks
     state s = {0};
     lcm_status st;
     LCM_TRY(read_config(ctx, &c, resolved));
+    if (hooks->check_grad > 0 && c.task.objective.latent_noise_prob > 0) {
+        lcm_log(ctx, LCM_LOG_INFO, "latent noise is off for the check: its statistics count as constants");
+        c.task.objective.latent_noise_prob = 0;
+    }
     st = prepare(ctx, &s, &c, resolved);
     if (st == LCM_OK) st = lcm_run_task(ctx, &c.train, s.task, resolved, hooks);
     lcm_task_sonar_free(s.task);

@@ -1,0 +1,83 @@
+#!/bin/bash
+# From text to text on a text that this script makes up: tokeniser, autoencoder, store, two-tower, bundle, story.
+# A run killed in the middle and resumed ends with the bytes of an uninterrupted one; gradients are checked in f64.
+set -eu
+lcm=$1/lcm
+f64=$1/lcm-f64
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+cd "$dir"
+fail() { echo "FAILED: $*" >&2; exit 1; }
+
+awk 'BEGIN { srand(7)
+    split("Tom Anna Ben Lily Sam Mia", who); split("dog cat bird fish frog duck", pet)
+    split("red blue green big small old", how); split("park house garden forest lake school", where)
+    for (i = 0; i < 160; i++) {
+        w = who[1 + int(rand() * 6)]; p = pet[1 + int(rand() * 6)]; h = how[1 + int(rand() * 6)]; l = where[1 + int(rand() * 6)]
+        printf "%s had a %s %s. They went to the %s. The %s ran away. %s was sad. Then %s found the %s. They were happy.\n", w, h, p, l, p, w, w, p
+    } }' > train.txt
+head -20 train.txt > valid.txt
+
+"$lcm" tokenizer train -o t.model --vocab 300 train.txt 2> log || { cat log; fail "tokenizer train"; }
+
+cat > sonar.json <<'JSON'
+{"kind": "sonar", "tokenizer": "t.model", "data": ["train.txt"], "valid": ["valid.txt"],
+ "model": {"model_dim": 32, "encoder_layers": 1, "decoder_layers": 1, "attn_heads": 2, "ffn_inner_dim": 64,
+           "vocab_size": 304, "max_seq_len": 64, "dropout": 0.1},
+ "task": {"batch_tokens": 256, "window": 64, "max_pieces": 60, "objective": {"token_noise_prob": 0.2, "latent_dropout": 0.05}},
+ "train": {"run": "a", "seed": 3, "validate_every": 100, "checkpoint_every": 20, "ema_decay": 0.9,
+           "lr": {"lr": 3e-3, "warmup_steps": 5, "max_steps": 300}}}
+JSON
+"$lcm" train -t 1 -q sonar.json || fail "train sonar"
+[ "$(wc -l < a/metrics.jsonl)" = 300 ] || fail "metrics of $(wc -l < a/metrics.jsonl) steps"
+
+# The same run, killed again and again wherever it happens to be, on the way to the same 300 steps.
+tries=0
+while :; do
+    "$lcm" train -t 1 -q -s train.run=b sonar.json & pid=$!
+    if [ $tries -lt 6 ]; then sleep "0.$((1 + tries))"; kill -9 $pid 2>/dev/null || true; fi
+    if wait $pid 2>/dev/null; then break; fi
+    tries=$((tries + 1))
+    [ $tries -lt 40 ] || fail "no end after $tries restarts"
+done
+cmp a/step_00000300/model.safetensors b/step_00000300/model.safetensors || fail "a resumed run differs from an uninterrupted one"
+[ "$(wc -l < b/metrics.jsonl)" = 300 ] || fail "the resumed log has $(wc -l < b/metrics.jsonl) lines"
+
+# A second process in the same folder is refused, a folder of another model too.
+"$lcm" train -t 1 -q -s model.model_dim=64 sonar.json 2> log && fail "a run of another model was overwritten"
+grep -q "another model" log || fail "$(cat log)"
+
+# Gradients of the real configuration, in double precision.
+"$f64" train -q --check-grad 1 sonar.json > log || { cat log; fail "gradients of the autoencoder"; }
+
+mkdir bundle
+cp a/step_00000300/model.safetensors bundle/sonar.safetensors
+"$lcm" prepare -q -m bundle/sonar.safetensors -o store train.txt || fail "prepare"
+cat > tt.json <<'JSON'
+{"kind": "two_tower", "sonar": "bundle/sonar.safetensors", "store": "store", "valid_store": "store",
+ "model": {"sonar_embed_dim": 32, "max_seq_len": 64, "model_dim": 32, "trained_with_cf_guidance": true,
+   "context_encoder": {"num_layers": 1, "num_attn_heads": 2, "ffn_inner_dim": 64, "dropout_p": 0.1},
+   "denoiser": {"num_layers": 1, "num_attn_heads": 2, "ffn_inner_dim": 64, "dropout_p": 0.1, "timestep_embed_dim": 32},
+   "noise_scheduler": {"train_steps": 20}},
+ "criterion": {"cf_guidance_probability": 0.15}, "task": {"batch_concepts": 128, "max_len": 64},
+ "train": {"run": "tt", "seed": 3, "validate_every": 0, "checkpoint_every": 10, "lr": {"lr": 2e-3, "warmup_steps": 5, "max_steps": 100}}}
+JSON
+"$lcm" train -t 1 -q tt.json || fail "train two_tower"
+"$lcm" train -t 1 -q -s train.run=tt2 tt.json & pid=$!
+sleep 0.2; kill -9 $pid 2>/dev/null || true; wait $pid 2>/dev/null || true
+"$lcm" train -t 1 -q -s train.run=tt2 tt.json || fail "resume two_tower"
+cmp tt/step_00000100/model.safetensors tt2/step_00000100/model.safetensors || fail "a resumed two-tower differs"
+"$lcm" train -t 1 -q -s kind=base -s 'model={"sonar_embed_dim":32,"model_dim":32,"max_seq_len":64,"lcm":{"num_layers":1,"num_attn_heads":2,"ffn_inner_dim":64}}' \
+    -s criterion.cf_guidance_probability=0 -s train.run=base tt.json || fail "train base"
+
+cp tt/step_00000100/model.safetensors bundle/lcm.safetensors
+echo '{"format": 1, "sonar": "sonar.safetensors", "lcm": "lcm.safetensors", "generate": {"steps": 5, "guidance_scale": 1.5}}' > bundle/bundle.json
+"$lcm" generate -m bundle --concepts 3 --seed 1 "Tom had a red dog. They went to the park." > one || fail "generate"
+"$lcm" generate -m bundle --concepts 3 --seed 1 "Tom had a red dog. They went to the park." > two
+cmp one two || fail "same seed, different text"
+
+# A concept model of another space is refused with both spaces named.
+cp b/step_00000280/model.safetensors bundle/sonar.safetensors
+"$lcm" generate -m bundle "Tom had a red dog." 2> log && fail "a model of another space was accepted"
+[ "$(wc -l < log)" = 1 ] || fail "$(cat log)"
+echo "1 passed, 0 failed"
