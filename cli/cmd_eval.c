@@ -83,7 +83,27 @@ static void print_table(cli *c, const json_t *rows) {
     }
 }
 
-/* Facts as a list, every array of objects as a table, and `text` members of "stories" as they are. */
+/* "stories" of a report: the prompt as a quotation, then what the model wrote. */
+static void print_stories(cli *c, const json_t *stories) {
+    static const char *const parts[] = {"prompt", "continuation"};
+    json_t *story, *sentence;
+    size_t i, k;
+    json_array_foreach((json_t *)(uintptr_t)stories, i, story) {
+        cli_print(c, "\n### Story %lld, ", (long long)json_integer_value(json_object_get(story, "story")));
+        cli_print_text(c, json_string_value(json_object_get(story, "file")));
+        cli_print(c, ", seed %lld\n", (long long)json_integer_value(json_object_get(story, "seed")));
+        for (int p = 0; p < 2; p++) {
+            cli_print(c, p ? "\n" : "\n> ");
+            json_array_foreach(json_object_get(story, parts[p]), k, sentence) {
+                cli_print(c, k ? " " : "");
+                cli_print_text(c, json_string_value(sentence));
+            }
+            cli_print(c, "\n");
+        }
+    }
+}
+
+/* Facts as a list, then every array of objects as a table. */
 static int print_report(cli *c, char *text, bool as_json) {
     json_t *root = json_loads(text, 0, NULL), *v;
     const char *key;
@@ -96,10 +116,12 @@ static int print_report(cli *c, char *text, bool as_json) {
         cli_print(c, "\n");
     }
     json_object_foreach(root, key, v) {
-        if (!is_table(v)) continue;
-        cli_print(c, strcmp(key, "rows") ? "\n%s\n\n" : "\n", key);
+        if (!is_table(v) || strcmp(key, "stories") == 0) continue;
+        cli_print(c, "\n");
+        if (strcmp(key, "rows") != 0) cli_print(c, "%s\n\n", key);
         print_table(c, v);
     }
+    print_stories(c, json_object_get(root, "stories"));
     json_decref(root);
     return CLI_OK;
 }
@@ -118,7 +140,7 @@ static int run_reconstruct(cli *c, int argc, char **argv) {
     char *report = NULL;
     const cli_option table[] = {
         CLI_STRING("sonar", 0, &o.sonar, "FILE", "autoencoder"),
-        CLI_STRING("noise", 0, &noise, "A,A,…", "noise levels, 0 … 1"),
+        CLI_STRING("noise", 0, &noise, "A,A", "noise levels, 0 … 1"),
         CLI_INT("max-tokens", 0, &o.max_tokens, 0, 1e6, "leave out longer sentences; 0: none"),
         CLI_INT("max-sentences", 0, &o.max_sentences, 0, 1e9, "the first so many; 0: all"),
         CLI_FLAG("presegmented", 0, &o.presegmented, "every line is one sentence"),
@@ -142,12 +164,147 @@ static int run_reconstruct(cli *c, int argc, char **argv) {
     return finish(c, st, report, as_json);
 }
 
+/* ---- next, stories ---- */
+
+enum { N_SAMPLING = 6 };
+
+/* Options of every task that runs concept models. */
+static void sampling_options(cli_option *rows, lcm_generation *g) {
+    const cli_option all[N_SAMPLING] = {
+        CLI_INT("steps", 0, &g->steps, 1, 100000, "noise levels visited (diffusion)"),
+        CLI_REAL("guidance", 0, &g->guidance_scale, 0, 100, "guidance scale; 1: off"),
+        CLI_REAL("rescale", 0, &g->guidance_rescale, 0, 1, "rescaling of guided predictions"),
+        CLI_REAL("sigma", 0, &g->initial_noise_scale, 0, 100, "standard deviation of the first noise"),
+        CLI_REAL("temperature", 0, &g->temperature, 0, 100, "noise on predictions (base)"),
+        CLI_INT("beam", 0, &g->beam, 1, 64, "beam size of the decoder"),
+    };
+    memcpy(rows, all, sizeof all);
+}
+
+static int next(cli *c, lcm_eval_next_opts *o, const cli_list *models, const char *seed_text, bool as_json) {
+    numbers seeds;
+    char *report = NULL;
+    lcm_status st;
+    int code = parse_numbers(c, &seeds, "seeds", seed_text, 0, 9e15, true);
+    if (code) return code;
+    if (o->sonar == NULL) return cli_usage_error(c, "--sonar is missing");
+    if (o->store == NULL && o->cloze == NULL) return cli_usage_error(c, "--store or --cloze is needed");
+    o->models = models->items;
+    o->n_models = models->n;
+    o->seeds = seeds.i;
+    o->n_seeds = seeds.n;
+    st = lcm_eval_next(c->ctx, &report, o);
+    return finish(c, st, report, as_json);
+}
+
+static int run_next(cli *c, int argc, char **argv) {
+    enum { OWN = 11 };
+    lcm_eval_next_opts o = lcm_eval_next_defaults();
+    const char *seeds = "1";
+    cli_list models = {0};
+    bool as_json = false;
+    cli_option table[OWN + N_SAMPLING + 1] = {
+        CLI_STRING("sonar", 0, &o.sonar, "FILE", "autoencoder"),
+        CLI_STRING("store", 0, &o.store, "DIR", "concept store to predict"),
+        CLI_STRING("cloze", 0, &o.cloze, "FILE", "story cloze items, .jsonl or .jsonl.zst"),
+        CLI_LIST("lcm", 0, &models, "FILE", "concept model; may be repeated"),
+        CLI_STRING("train-store", 0, &o.train_store, "DIR", "what the baselines mean and nearest learn from"),
+        CLI_STRING("seeds", 0, &seeds, "N,N", "of the noise"),
+        CLI_INT("max-docs", 0, &o.max_docs, 0, 1e9, "the store's first so many documents; 0: all"),
+        CLI_INT("max-len", 0, &o.max_len, 2, 1e6, "longer documents are wrapped"),
+        CLI_INT("batch", 0, &o.batch_docs, 1, 1e6, "chunks per batch of the contrastive accuracy"),
+        CLI_INT("round-trips", 0, &o.round_trips, 0, 1e9, "predictions decoded and encoded again; 0: all"),
+        CLI_FLAG("json", 0, &as_json, "JSON instead of Markdown"),
+    };
+    int code;
+    sampling_options(table + OWN, &o.generation);
+    code = cli_parse(c, argc, argv, table) ? next(c, &o, &models, seeds, as_json) : c->exit_code;
+    cli_list_free(&models);
+    return code;
+}
+
+/* What `lcm eval stories` collects beside the library's options. */
+typedef struct story_options {
+    lcm_eval_stories_opts o;
+    const char *bundle, *seeds;
+    cli_list models, vocab;
+    bool as_json;
+    char sonar[4096], lcm[4096]; /* of the bundle */
+} story_options;
+
+static int stories(cli *c, story_options *s) {
+    lcm_eval_stories_opts *o = &s->o;
+    const char *one = s->lcm;
+    numbers seeds;
+    char *report = NULL;
+    lcm_status st;
+    int code = parse_numbers(c, &seeds, "seeds", s->seeds, 0, 9e15, true);
+    if (code) return code;
+    o->models = s->models.items;
+    o->n_models = s->models.n;
+    if (s->bundle) {
+        if (o->sonar || s->models.n) return cli_usage_error(c, "--model brings both files: without --sonar and --lcm");
+        st = lcm_bundle_files(c->ctx, s->sonar, s->lcm, sizeof s->sonar, s->bundle);
+        if (st) return cli_status(c, st);
+        o->sonar = s->sonar;
+        o->models = &one;
+        o->n_models = s->lcm[0] != '\0';
+    }
+    if (o->sonar == NULL) return cli_usage_error(c, "--model or --sonar is missing");
+    o->prompts = (const char *const *)c->args;
+    o->n_prompts = (size_t)c->n_args;
+    o->vocab = s->vocab.items;
+    o->n_vocab = s->vocab.n;
+    o->seeds = seeds.i;
+    o->n_seeds = seeds.n;
+    st = lcm_eval_stories(c->ctx, &report, o);
+    return finish(c, st, report, s->as_json);
+}
+
+static int run_stories(cli *c, int argc, char **argv) {
+    enum { OWN = 15 };
+    static const char *const feedback_names[] = {"vector", "text", NULL};
+    story_options s = {.o = lcm_eval_stories_defaults(), .seeds = "1"};
+    lcm_generation *g = &s.o.generation;
+    cli_option table[OWN + N_SAMPLING + 1] = {
+        CLI_STRING("model", 'm', &s.bundle, "FOLDER", "bundle: autoencoder and concept model"),
+        CLI_STRING("sonar", 0, &s.o.sonar, "FILE", "autoencoder"),
+        CLI_LIST("lcm", 0, &s.models, "FILE", "concept model; may be repeated"),
+        CLI_LIST("vocab-from", 0, &s.vocab, "INPUT", "text whose words are the known ones; may be repeated"),
+        CLI_INT("n", 'n', &s.o.stories, 1, 1e6, "stories"),
+        CLI_INT("given", 0, &s.o.given, 1, 1e4, "sentences given"),
+        CLI_INT("concepts", 0, &g->concepts, 1, 1e4, "sentences to write at most"),
+        CLI_STRING("seeds", 0, &s.seeds, "N,N", "of the noise"),
+        CLI_ENUM("feedback", 0, &g->feedback, feedback_names, "WHAT", "what the model reads back"),
+        CLI_REAL("eos", 0, &g->eos_threshold, -1, 2, "end at this cosine with the end of text"),
+        CLI_REAL("repetition", 0, &g->repetition_threshold, 0, 2, "end at this cosine with the concept before; 0: never"),
+        CLI_STRING("end-of-text", 0, &s.o.end_of_text, "TEXT", "sentence that ends a text, if not the model's own"),
+        CLI_STRING("lang", 0, &s.o.lang, "CODE", "language of the text"),
+        CLI_INT("print", 0, &s.o.print, 0, 1e6, "stories of each model to print, unpicked"),
+        CLI_FLAG("json", 0, &s.as_json, "JSON instead of Markdown"),
+    };
+    int code;
+    sampling_options(table + OWN, g);
+    code = cli_parse(c, argc, argv, table) ? stories(c, &s) : c->exit_code;
+    cli_list_free(&s.models);
+    cli_list_free(&s.vocab);
+    return code;
+}
+
 /* ---- tasks ---- */
 
 static const cli_command tasks[] = {
     {.name = "eval reconstruct", .help = "sentences through the autoencoder, clean and noised", .args = "INPUT…", .min_args = 1,
      .max_args = -1, .run = run_reconstruct,
      .about = "Cuts documents into sentences, encodes and decodes them: exact match, BLEU, chrF, distance."},
+    {.name = "eval next", .help = "the next sentence predicted from the true ones before it", .args = "", .max_args = 0,
+     .run = run_next,
+     .about = "Measures concept models, and the baselines truth, copy-last, mean and nearest, on the documents of a\n"
+              "store and on story cloze items."},
+    {.name = "eval stories", .help = "documents continued, beside the real ones", .args = "INPUT…", .min_args = 1, .max_args = -1,
+     .run = run_stories,
+     .about = "Gives models the first sentences of documents and counts repetition, unknown words and distances in\n"
+              "what they write. --print shows stories."},
 };
 enum { N_TASKS = sizeof tasks / sizeof *tasks };
 

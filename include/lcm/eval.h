@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "lcm/ctx.h"
+#include "lcm/bundle.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -40,6 +40,57 @@ LCM_API lcm_eval_reconstruct_opts lcm_eval_reconstruct_defaults(void);
 /* Sentences through encoder and decoder: exact match with the text as the tokeniser normalises it,
  * BLEU (sacrebleu's 13a, exp), chrF2, ||encode(decode(x)) - x||. */
 LCM_API lcm_status lcm_eval_reconstruct(lcm_ctx *ctx, char **report, const lcm_eval_reconstruct_opts *opts);
+
+typedef struct lcm_eval_next_opts {
+    const char *sonar;
+    const char *store;              /* concept store whose documents are predicted; NULL: none */
+    const char *cloze;              /* story cloze items (.jsonl, .jsonl.zst); NULL: none */
+    const char *train_store;        /* what the baselines "mean" and "nearest" learn from; NULL: without them */
+    const char *const *models;      /* concept models */
+    size_t n_models;
+    const int64_t *seeds;           /* of models that draw noise; one evaluation each */
+    size_t n_seeds;
+    int64_t max_docs;               /* the first so many documents of the store; 0 = all */
+    int64_t max_len;                /* longer documents are wrapped into chunks of so many concepts */
+    int64_t batch_docs;             /* chunks whose concepts are a batch of the contrastive accuracy */
+    int64_t round_trips;            /* predictions decoded and encoded again, evenly spread; 0 = all */
+    lcm_generation generation;      /* beam, temperature, and how diffusion models denoise; the rest is unused */
+} lcm_eval_next_opts;
+
+/* No input, seed 1, all documents in chunks of 128, batches of 32, 2000 round trips, beam 1. */
+LCM_API lcm_eval_next_opts lcm_eval_next_defaults(void);
+
+/* Teacher-forced prediction of every sentence of the store but the first of each chunk (the end of text
+ * is not predicted): l2, l2_r, ca, par of arXiv 2412.08821 §2.4.1, and cosine. Cloze items: share whose
+ * right ending is nearer to the prediction than the wrong one, and of those that have one, than the
+ * wrong one with the story's names ("hard"), with bootstrap intervals over items. For every model and
+ * the baselines truth, copy-last, mean and nearest. LCM_ERR_ARG when spaces differ. */
+LCM_API lcm_status lcm_eval_next(lcm_ctx *ctx, char **report, const lcm_eval_next_opts *opts);
+
+typedef struct lcm_eval_stories_opts {
+    const char *sonar;
+    const char *const *models;
+    size_t n_models;
+    const char *const *prompts;     /* text; the first `given` sentences of each document are the prompt */
+    size_t n_prompts;
+    const char *const *vocab;       /* text whose words are the known ones */
+    size_t n_vocab;
+    const char *lang, *end_of_text; /* end_of_text NULL: what the model's file names; "": none */
+    int64_t stories, given;
+    const int64_t *seeds;
+    size_t n_seeds;
+    int64_t print;                  /* so many stories of each model go into the report, unpicked */
+    lcm_generation generation;      /* its `seed` is unused */
+} lcm_eval_stories_opts;
+
+/* 100 stories, 3 sentences given, 12 concepts, seed 1, beam 1. */
+LCM_API lcm_eval_stories_opts lcm_eval_stories_defaults(void);
+
+/* Continues documents and counts: doubled words per 1000, share of words outside the vocabulary,
+ * distinct sentences and n-grams, sentence length, why stories ended, and ||encode(decode(v)) - v||
+ * of the generated concepts. The same for the real continuations, and for these after the
+ * autoencoder, which no concept model can do better than. "stories" lists those asked for. */
+LCM_API lcm_status lcm_eval_stories(lcm_ctx *ctx, char **report, const lcm_eval_stories_opts *opts);
 
 #ifdef __cplusplus
 }

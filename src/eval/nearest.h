@@ -1,0 +1,12 @@
+/* Exact search in a concept store. */
+#ifndef LCM_NEAREST_H
+#define LCM_NEAREST_H
+
+#include "data/store.h"
+
+/* Replaces each row of x (n, D) by the concept that follows, in its document, the store's concept
+ * nearest to it (Euclid, distances up to the rounding of eval/distance.h; the first of equals).
+ * Reads the store once, a block at a time. LCM_ERR_ARG when no document has two concepts. */
+lcm_status lcm_nearest_successor(lcm_ctx *ctx, real *x, int64_t n, const lcm_store *s);
+
+#endif

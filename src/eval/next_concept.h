@@ -1,0 +1,49 @@
+/* Teacher-forced prediction of the next concept, measured as arXiv 2412.08821 §2.4.1 does. */
+#ifndef LCM_NEXT_CONCEPT_H
+#define LCM_NEXT_CONCEPT_H
+
+#include "eval/forecast.h"
+#include "sonar/codec.h"
+
+typedef struct lcm_next_opts {
+    int64_t batch_docs;  /* consecutive documents whose concepts are the contrastive accuracy's batch */
+    int64_t round_trips; /* predictions that are decoded and encoded again, evenly spread; 0 = all */
+    lcm_codec *codec;    /* NULL: no round trips */
+    lcm_beam_opts beam;
+} lcm_next_opts;
+
+/* Predictions p (rows, D) of the concepts that a job asks for, all of which are in the job. */
+typedef struct lcm_next_result {
+    const lcm_forecast_job *job;
+    const real *p;
+    int64_t rows;
+    const int32_t *doc, *pos; /* (rows) */
+} lcm_next_result;
+
+/* One row per measure: out (rows), NAN where it is not defined.
+ *
+ *   l2    ||p - x||, x the true concept
+ *   l2_r  ||encode(decode(p)) - x||
+ *   ca    share of the true concepts of the batch, without x and its neighbours in the document, that
+ *         are farther from p than x is. Ties within the rounding of single precision do not count
+ *   par   max cos(p, x_m) / max cos(x, x_m) over the concepts x_m before x; undefined where the
+ *         divisor is not positive
+ *   cos   cos(p, x) */
+typedef struct lcm_next_measure {
+    const char *name;
+    lcm_status (*score)(lcm_ctx *ctx, double *out, const lcm_next_result *r, const lcm_next_opts *o);
+} lcm_next_measure;
+
+extern const lcm_next_measure lcm_next_measures[]; /* ends with name = NULL */
+enum { LCM_NEXT_MEASURES = 5 };
+
+typedef struct lcm_next_scores {
+    double mean[LCM_NEXT_MEASURES]; /* NAN when nothing was measured */
+    int64_t n[LCM_NEXT_MEASURES];   /* predictions measured */
+} lcm_next_scores;
+
+/* Predicts with one seed and measures. LCM_ERR_NUMERIC when a prediction is not finite. */
+lcm_status lcm_next_evaluate(lcm_ctx *ctx, lcm_next_scores *out, const lcm_forecaster *f, const lcm_forecast_job *job,
+                             uint64_t seed, const lcm_next_opts *opts);
+
+#endif
