@@ -1,0 +1,148 @@
+/* What a caller may do while concepts are generated: look, replace, measure. */
+#include "harness/golden.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/toy_models.h"
+#include "lcm/generate.h"
+
+static lcm_ctx *ctx;
+
+#define OK(call)                                              \
+    do {                                                      \
+        if ((call) != LCM_OK) fail_msg("%s", lcm_ctx_message(ctx)); \
+    } while (0)
+
+static lcm_model *new_model(const char *kind) {
+    lcm_base_config base = toy_base_config();
+    lcm_two_tower_config tower = toy_two_tower_config();
+    lcm_model *m;
+    OK(lcm_model_create(ctx, &m, kind, strcmp(kind, "base") == 0 ? (void *)&base : (void *)&tower, false));
+    toy_randomize(m, 3);
+    return m;
+}
+
+static lcm_generate_config config_of(int64_t concepts) {
+    lcm_generate_config c = lcm_generate_config_default();
+    c.max_gen_len = concepts;
+    c.sampler.steps = 4;
+    return c;
+}
+
+typedef struct watcher {
+    const real *replacement; /* of concept 0 */
+    real seen[4 * TOY_D];
+    int n_concepts, n_contexts;
+} watcher;
+
+static lcm_status replace_first(lcm_ctx *c, void *user, int64_t prompt, int64_t index, real *x) {
+    watcher *w = user;
+    (void)c;
+    (void)prompt;
+    assert_int_equal(index, w->n_concepts);
+    assert_int_equal(w->n_contexts, w->n_concepts + 1); /* the model has read all that came before */
+    memcpy(w->seen + index * TOY_D, x, TOY_D * sizeof *x);
+    if (index == 0) memcpy(x, w->replacement, TOY_D * sizeof *x);
+    w->n_concepts++;
+    return LCM_OK;
+}
+
+static void count_context(void *user) { ((watcher *)user)->n_contexts++; }
+
+/* After a replacement the model goes on as if it had predicted that. The noise of a concept is a function
+ * of its index, so the same seed compares like with like only where none is drawn: the base model. */
+static void replaced_concept_is_read_back(void **state) {
+    lcm_model *m = new_model("base");
+    lcm_generate_config c = config_of(3), one = config_of(1);
+    real *x = toy_concepts(4, TOY_D, 9); /* three of the prompt, then the replacement */
+    int32_t off[2] = {0, 3}, longer[2] = {0, 4};
+    lcm_prompts p = {.n = 1, .x = x, .off = off}, q = {.n = 1, .x = x, .off = longer};
+    watcher w = {.replacement = x + 3 * TOY_D};
+    lcm_generate_hooks h = {.on_concept = replace_first, .on_context = count_context, .user = &w};
+    lcm_generated g, direct;
+    (void)state;
+    OK(lcm_generate(ctx, &g, m, &p, &c, &h));
+    OK(lcm_generate(ctx, &direct, m, &q, &one, NULL));
+    assert_int_equal(w.n_concepts, 3);
+    assert_int_equal(w.n_contexts, 3);
+    assert_memory_equal(g.x, w.replacement, TOY_D * sizeof(real)); /* the result holds it */
+    for (int k = 0; k < TOY_D; k++) /* one pass of four rows against three and one: rounding only */
+        assert_true(fabs((double)(w.seen[TOY_D + k] - direct.x[k])) <= 1e-5 * fmax(1, fabs((double)direct.x[k])));
+    lcm_generated_free(&g);
+    lcm_generated_free(&direct);
+    free(x);
+    lcm_model_free(m);
+}
+
+static void replacement_decides_the_end(void **state) {
+    static const char *const kinds[] = {"base", "two_tower"};
+    (void)state;
+    for (int k = 0; k < 2; k++) {
+        lcm_model *m = new_model(kinds[k]);
+        lcm_generate_config c = config_of(3);
+        real *x = toy_concepts(3, TOY_D, 5);
+        int32_t off[2] = {0, 2};
+        lcm_prompts p = {.n = 1, .x = x, .off = off, .eos = x + 2 * TOY_D};
+        watcher w = {.replacement = x + 2 * TOY_D};
+        lcm_generate_hooks h = {.on_concept = replace_first, .on_context = count_context, .user = &w};
+        lcm_generated g;
+        c.min_gen_len = 0;
+        c.eos_threshold = 0.9999;
+        OK(lcm_generate(ctx, &g, m, &p, &c, &h));
+        assert_int_equal(g.stop[0], LCM_STOP_EOS);
+        assert_int_equal(g.off[1], 1);
+        lcm_generated_free(&g);
+        OK(lcm_generate(ctx, &g, m, &p, &c, NULL)); /* and without it the model does not say so */
+        assert_int_equal(g.off[1], 3);
+        lcm_generated_free(&g);
+        free(x);
+        lcm_model_free(m);
+    }
+}
+
+static lcm_status make_nan(lcm_ctx *c, void *user, int64_t prompt, int64_t index, real *x) {
+    (void)c;
+    (void)user;
+    (void)prompt;
+    (void)index;
+    x[TOY_D - 1] = (real)NAN;
+    return LCM_OK;
+}
+
+static void replacement_must_be_finite(void **state) {
+    lcm_model *m = new_model("base");
+    lcm_generate_config c = config_of(2);
+    real *x = toy_concepts(2, TOY_D, 5);
+    int32_t off[2] = {0, 2};
+    lcm_prompts p = {.n = 1, .x = x, .off = off};
+    lcm_generate_hooks h = {.on_concept = make_nan};
+    lcm_generated g;
+    (void)state;
+    assert_int_equal(lcm_generate(ctx, &g, m, &p, &c, &h), LCM_ERR_NUMERIC);
+    assert_null(g.x);
+    free(x);
+    lcm_model_free(m);
+}
+
+static int setup(void **state) {
+    (void)state;
+    ctx = lcm_ctx_new();
+    return ctx ? 0 : -1;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    lcm_ctx_free(ctx);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(replaced_concept_is_read_back),
+        cmocka_unit_test(replacement_decides_the_end),
+        cmocka_unit_test(replacement_must_be_finite),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
