@@ -258,5 +258,33 @@ printf '[1]' >bad; expect 3 export $S -o x -p bad; says err "JSON object"
 expect 2 export $S; says err "--out is missing"
 expect 3 export sentences -o x; expect 1 export nowhere -o x; [ -e x ] && fail "a failed export left a file"
 
+# ---- eval ----
+M=bundle/lcm.safetensors
+expect 0 eval --help; says out "reconstruct"; says out "stories"; silent err
+expect 2 eval; says err "no task given"
+expect 2 eval nxet; says err "did you mean 'next'?"
+expect 2 eval reconstruct docs.txt; says err "--sonar is missing"
+expect 2 eval reconstruct --sonar $S --noise 0,2 docs.txt; says err "--noise: '0,2' is not a list"
+expect 2 eval next --sonar $S --lcm $M; says err "--store or --cloze is needed"
+expect 2 eval stories -m bundle --sonar $S docs.txt; says err "--model brings both files"
+expect 0 eval reconstruct --sonar $S --noise 0,0.95 --json docs.txt; says out '"sentences": 288'
+# column NAME ROW: a number of the last table in out, rows from 1
+column() { awk -F ' *[|] *' -v name="$1" -v row="$2" '/^[|]/ { if (!n++) for (i = 1; i <= NF; i++) if ($i == name) at = i
+    if (n == row + 2) print $at }' out; }
+higher() { awk -v a="$1" -v b="$2" 'BEGIN { exit !(a + 0 > b + 0) }' || fail "$3: $1 is not above $2"; }
+expect 0 eval reconstruct --sonar $S --noise 0,0.95 docs.txt; says out "| noise |"; lines out 15
+higher "$(column bleu 1)" 50 "BLEU of a trained autoencoder"
+higher "$(column chrf 1)" "$(column chrf 2)" "chrF with and without noise"
+next="eval next -q --sonar $S --store store --train-store store --steps 12 --seeds 1,2 --lcm $M"
+expect 0 $next; cp out first; says out "| truth |"; says out "| two_tower | $M |"; silent err
+higher "$(column ca 5)" "$(column ca 3)" "contrastive accuracy of the model and of the mean"
+[ "$(column targets 5)" = 216 ] || fail "$(column targets 5) targets, not 216"
+expect 0 $next; same out first "the same evaluation twice"
+expect 1 eval next --sonar bundle/other.safetensors --store store; expect 3 eval next --sonar $S --cloze docs.txt
+says err "docs.txt' line 1"
+expect 0 eval stories -q -m bundle -n 5 --given 2 --concepts 2 --eos 2 --seeds 7 --print 2 --vocab-from docs.txt docs.txt
+says out "| real, decoded |"; says out "### Story 2, bundle/lcm.safetensors, seed 7"; says out "> Tom had a red cat. They went to the park."
+[ "$(column stop_length 3)" = 5 ] || fail "five stories of two sentences stop at their length"
+
 [ $failures = 0 ] && echo "commands: ok"
 exit $((failures > 0))
