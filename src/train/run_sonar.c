@@ -67,6 +67,7 @@ static lcm_status resolve(lcm_ctx *ctx, json_t **out, const json_t *given) {
 typedef struct state {
     lcm_tokenizer *tok;
     int32_t lang;
+    uint64_t space; /* to keep; 0 = new */
     lcm_sonar *model;
     lcm_corpus train, valid;
     lcm_task *task;
@@ -110,6 +111,7 @@ static lcm_status prepare(lcm_ctx *ctx, state *s, config *c, const json_t *resol
         s->tok = f.tok;
         s->model = f.model;
         s->lang = f.lang;
+        if (c->task.objective.freeze_encoder) s->space = f.space;
     } else {
         LCM_TRY(load_tokenizer(ctx, s, c));
         if (lcm_tokenizer_size(s->tok) > c->model.vocab_size)
@@ -125,7 +127,7 @@ static lcm_status prepare(lcm_ctx *ctx, state *s, config *c, const json_t *resol
     LCM_TRY(read_corpus(ctx, &s->valid, s, c, resolved, "valid"));
     lcm_log(ctx, LCM_LOG_INFO, "sonar: %lld parameters", (long long)s->model->params.count);
     return lcm_task_sonar_new(ctx, &s->task, &c->task, s->model, s->tok, s->lang, &s->train, s->valid.n ? &s->valid : NULL,
-                              (uint64_t)c->train.seed);
+                              s->space, (uint64_t)c->train.seed);
 }
 
 static lcm_status run(lcm_ctx *ctx, const json_t *resolved, lcm_run_hooks *hooks) {

@@ -25,6 +25,7 @@ typedef struct task_sonar {
     lcm_sonar *model;
     const lcm_tokenizer *tok;
     int32_t lang;
+    uint64_t space;
     const lcm_corpus *train, *valid;
     lcm_batches *batches;
     int64_t *cost; /* tokens of each training sentence, specials included */
@@ -102,7 +103,7 @@ static lcm_status validate(lcm_ctx *ctx, void *self, lcm_tape *t, lcm_task_loss 
 
 static lcm_status write_model(lcm_ctx *ctx, void *self, const real *x, lcm_buf *out) {
     task_sonar *s = self;
-    return lcm_sonar_write(ctx, out, s->model, x, s->tok, LCM_DT_REAL, 0, NULL);
+    return lcm_sonar_write(ctx, out, s->model, x, s->tok, LCM_DT_REAL, s->space, NULL);
 }
 
 static void tell(void *self, int64_t state[LCM_TASK_STATE]) {
@@ -117,7 +118,7 @@ static lcm_status seek(lcm_ctx *ctx, void *self, const int64_t state[LCM_TASK_ST
 
 lcm_status lcm_task_sonar_new(lcm_ctx *ctx, lcm_task **out, const lcm_task_sonar_config *config, lcm_sonar *model,
                               const lcm_tokenizer *tok, int32_t lang, const lcm_corpus *train, const lcm_corpus *valid,
-                              uint64_t seed) {
+                              uint64_t space, uint64_t seed) {
     task_sonar *s;
     lcm_pack_opts pack = {.budget = config->batch_tokens, .window = config->window, .drop_long = true, .seed = seed};
     lcm_status st;
@@ -128,6 +129,7 @@ lcm_status lcm_task_sonar_new(lcm_ctx *ctx, lcm_task **out, const lcm_task_sonar
     s->model = model;
     s->tok = tok;
     s->lang = lang;
+    s->space = space;
     s->train = train;
     s->valid = valid;
     s->task = (lcm_task){s, &model->params, "tokens", loss, valid ? validate : NULL, write_model, tell, seek};

@@ -20,10 +20,11 @@ typedef struct lcm_task_sonar_config {
 extern const lcm_field lcm_task_sonar_fields[];
 lcm_task_sonar_config lcm_task_sonar_config_default(void);
 
-/* model, tokenizer and corpora are borrowed until lcm_task_sonar_free. valid may be NULL. */
+/* model, tokenizer and corpora are borrowed until lcm_task_sonar_free. valid may be NULL. space: of
+ * the model it started from when the encoder stays as it was, else 0: every checkpoint has its own. */
 lcm_status lcm_task_sonar_new(lcm_ctx *ctx, lcm_task **out, const lcm_task_sonar_config *config, lcm_sonar *model,
                               const lcm_tokenizer *tok, int32_t lang, const lcm_corpus *train, const lcm_corpus *valid,
-                              uint64_t seed);
+                              uint64_t space, uint64_t seed);
 void lcm_task_sonar_free(lcm_task *task);
 
 #endif
