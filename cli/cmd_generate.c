@@ -68,6 +68,9 @@ static int finish(cli *c, const lcm_generated_text *t, const lcm_generation *g, 
                  (long long)t->prompt_cut);
     if (t->end == LCM_END_WINDOW)
         cli_note(c, "stopped after %lld sentences: the model reads no longer documents", (long long)t->concepts);
+    if (t->concepts == 0)
+        cli_note(c, t->end == LCM_END_OF_TEXT ? "the model ends the text here; another seed, or --eos 2, may go on"
+                                              : "no sentence: the first concept repeats the prompt's last");
     if (!json) return CLI_OK;
     return cli_print_json(c, json_pack("{s:b, s:I, s:I, s:I, s:s, s:I, s:o, s:o}", "done", 1, "prompt_concepts",
                                        (json_int_t)t->prompt_concepts, "prompt_cut", (json_int_t)t->prompt_cut, "concepts",
