@@ -204,7 +204,7 @@ static lcm_status step(search *s, real *lp, int64_t at) {
         LCM_TRY(advance(s, lp, i, at, &row)); /* reads first[i], first[i+1] of the old rows */
         if (row == before) continue;
         s->sentence2[kept] = sentence;
-        s->token[kept++] = (int32_t)before; /* first row of the kept sentence, for now */
+        s->token[kept++] = (int32_t)before; /* first row of the kept sentence; `token` is free until the next step */
     }
     for (int64_t i = 0; i < kept; i++) s->first[i] = s->token[i];
     s->first[kept] = row;
