@@ -24,6 +24,13 @@ LCM_CLONES static real row_exp(real *x, real top, int64_t V) {
     return sum;
 }
 
+LCM_CLONES static double row_sum_exp(const real *x, real top, int64_t V) {
+    double sum = 0;
+    LCM_SIMD_SUM(sum)
+    for (int64_t v = 0; v < V; v++) sum += (double)r_exp(x[v] - top);
+    return sum;
+}
+
 LCM_CLONES static double row_mean(const real *x, int64_t V) {
     real s = 0;
     LCM_SIMD_SUM(s)
@@ -71,10 +78,6 @@ void lcm_k_log_softmax(real *x, int64_t R, int64_t V) {
     LCM_PARALLEL_FOR_IF(R * V > 16384)
     for (int64_t r = 0; r < R; r++) {
         real *row = x + r * V, top = row_max(row, V);
-        double sum = 0;
-        real lse;
-        for (int64_t v = 0; v < V; v++) sum += exp((double)(row[v] - top));
-        lse = top + (real)log(sum);
-        row_scale_shift(row, 1, -lse, V);
+        row_scale_shift(row, 1, -(top + (real)log(row_sum_exp(row, top, V))), V);
     }
 }
