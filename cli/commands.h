@@ -4,6 +4,7 @@
 
 #include "cli.h"
 
+extern const cli_command cmd_curve;
 extern const cli_command cmd_decode;
 extern const cli_command cmd_encode;
 extern const cli_command cmd_eval;

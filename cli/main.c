@@ -19,6 +19,7 @@ static const cli_command *const commands[] = {
     &cmd_prepare,
     &cmd_tokenizer,
     &cmd_train,
+    &cmd_curve,
     &cmd_export,
     &cmd_selftest,
     NULL,

@@ -25,6 +25,7 @@
 #include "lcm/bundle.h"
 #include "lcm/concept_store.h"
 #include "lcm/ctx.h"
+#include "lcm/curve.h"
 #include "lcm/eval.h"
 #include "lcm/export.h"
 #include "lcm/modelinfo.h"
