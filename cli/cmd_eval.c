@@ -226,31 +226,39 @@ static int run_next(cli *c, int argc, char **argv) {
 /* What `lcm eval stories` collects beside the library's options. */
 typedef struct story_options {
     lcm_eval_stories_opts o;
-    const char *bundle, *seeds;
+    const char *path, *seeds;
     cli_list models, vocab;
     bool as_json;
-    char sonar[4096], lcm[4096]; /* of the bundle */
+    lcm_bundle *bundle;
 } story_options;
+
+/* Files and settings of the bundle, where the command line names nothing else. */
+static lcm_status apply_bundle(cli *c, story_options *s) {
+    lcm_eval_stories_opts *o = &s->o;
+    const lcm_bundle_info *info;
+    int64_t concepts = o->generation.concepts;
+    lcm_status st = lcm_bundle_open(c->ctx, &s->bundle, s->path, LCM_LOAD_ENCODER);
+    if (st) return st;
+    info = lcm_bundle_get_info(s->bundle);
+    o->sonar = info->sonar;
+    o->lang = info->lang;
+    o->end_of_text = info->end_of_text;
+    o->generation = info->generation;
+    o->generation.concepts = concepts;
+    return LCM_OK;
+}
 
 static int stories(cli *c, story_options *s) {
     lcm_eval_stories_opts *o = &s->o;
-    const char *one = s->lcm;
+    const char *lcm = s->bundle ? lcm_bundle_get_info(s->bundle)->lcm : NULL;
     numbers seeds;
     char *report = NULL;
     lcm_status st;
     int code = parse_numbers(c, &seeds, "seeds", s->seeds, 0, 9e15, true);
     if (code) return code;
-    o->models = s->models.items;
-    o->n_models = s->models.n;
-    if (s->bundle) {
-        if (o->sonar || s->models.n) return cli_usage_error(c, "--model brings both files: without --sonar and --lcm");
-        st = lcm_bundle_files(c->ctx, s->sonar, s->lcm, sizeof s->sonar, s->bundle);
-        if (st) return cli_status(c, st);
-        o->sonar = s->sonar;
-        o->models = &one;
-        o->n_models = s->lcm[0] != '\0';
-    }
     if (o->sonar == NULL) return cli_usage_error(c, "--model or --sonar is missing");
+    o->models = lcm ? &lcm : s->models.items;
+    o->n_models = lcm ? 1 : s->models.n;
     o->prompts = (const char *const *)c->args;
     o->n_prompts = (size_t)c->n_args;
     o->vocab = s->vocab.items;
@@ -261,31 +269,45 @@ static int stories(cli *c, story_options *s) {
     return finish(c, st, report, s->as_json);
 }
 
-static int run_stories(cli *c, int argc, char **argv) {
+static bool parse_stories(cli *c, int argc, char **argv, story_options *s) {
     enum { OWN = 15 };
     static const char *const feedback_names[] = {"vector", "text", NULL};
-    story_options s = {.o = lcm_eval_stories_defaults(), .seeds = "1"};
-    lcm_generation *g = &s.o.generation;
+    lcm_generation *g = &s->o.generation;
     cli_option table[OWN + N_SAMPLING + 1] = {
-        CLI_STRING("model", 'm', &s.bundle, "FOLDER", "bundle: autoencoder and concept model"),
-        CLI_STRING("sonar", 0, &s.o.sonar, "FILE", "autoencoder"),
-        CLI_LIST("lcm", 0, &s.models, "FILE", "concept model; may be repeated"),
-        CLI_LIST("vocab-from", 0, &s.vocab, "INPUT", "text whose words are the known ones; may be repeated"),
-        CLI_INT("n", 'n', &s.o.stories, 1, 1e6, "stories"),
-        CLI_INT("given", 0, &s.o.given, 1, 1e4, "sentences given"),
+        CLI_STRING("model", 'm', &s->path, "FOLDER", "bundle: both models, and how to generate"),
+        CLI_STRING("sonar", 0, &s->o.sonar, "FILE", "autoencoder"),
+        CLI_LIST("lcm", 0, &s->models, "FILE", "concept model; may be repeated"),
+        CLI_LIST("vocab-from", 0, &s->vocab, "INPUT", "text whose words are the known ones; may be repeated"),
+        CLI_INT("n", 'n', &s->o.stories, 1, 1e6, "stories"),
+        CLI_INT("given", 0, &s->o.given, 1, 1e4, "sentences given"),
         CLI_INT("concepts", 0, &g->concepts, 1, 1e4, "sentences to write at most"),
-        CLI_STRING("seeds", 0, &s.seeds, "N,N", "of the noise"),
+        CLI_STRING("seeds", 0, &s->seeds, "N,N", "of the noise"),
         CLI_ENUM("feedback", 0, &g->feedback, feedback_names, "WHAT", "what the model reads back"),
-        CLI_REAL("eos", 0, &g->eos_threshold, -1, 2, "end at this cosine with the end of text"),
+        CLI_REAL("eos", 0, &g->eos_threshold, -1, 2, "end at this cosine with the end of text; 2: never"),
         CLI_REAL("repetition", 0, &g->repetition_threshold, 0, 2, "end at this cosine with the concept before; 0: never"),
-        CLI_STRING("end-of-text", 0, &s.o.end_of_text, "TEXT", "sentence that ends a text, if not the model's own"),
-        CLI_STRING("lang", 0, &s.o.lang, "CODE", "language of the text"),
-        CLI_INT("print", 0, &s.o.print, 0, 1e6, "stories of each model to print, unpicked"),
-        CLI_FLAG("json", 0, &s.as_json, "JSON instead of Markdown"),
+        CLI_STRING("end-of-text", 0, &s->o.end_of_text, "TEXT", "sentence that ends a text, if not the model's own"),
+        CLI_STRING("lang", 0, &s->o.lang, "CODE", "language of the text"),
+        CLI_INT("print", 0, &s->o.print, 0, 1e6, "stories of each model to print, unpicked"),
+        CLI_FLAG("json", 0, &s->as_json, "JSON instead of Markdown"),
     };
-    int code;
     sampling_options(table + OWN, g);
-    code = cli_parse(c, argc, argv, table) ? stories(c, &s) : c->exit_code;
+    return cli_parse(c, argc, argv, table);
+}
+
+static int run_stories(cli *c, int argc, char **argv) {
+    story_options s = {.o = lcm_eval_stories_defaults(), .seeds = "1"};
+    int code;
+    if (!parse_stories(c, argc, argv, &s)) code = c->exit_code;
+    else if (s.path == NULL) code = stories(c, &s);
+    else if (s.o.sonar || s.models.n) code = cli_usage_error(c, "--model brings both files: without --sonar and --lcm");
+    else { /* what was given comes on top of the bundle: parse once more */
+        story_options again = {.o = lcm_eval_stories_defaults(), .seeds = "1", .path = s.path};
+        code = cli_status(c, apply_bundle(c, &again));
+        if (code == CLI_OK) code = parse_stories(c, argc, argv, &again) ? stories(c, &again) : c->exit_code;
+        lcm_bundle_close(again.bundle);
+        cli_list_free(&again.models);
+        cli_list_free(&again.vocab);
+    }
     cli_list_free(&s.models);
     cli_list_free(&s.vocab);
     return code;

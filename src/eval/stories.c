@@ -95,20 +95,23 @@ static lcm_status on_concept(lcm_ctx *ctx, void *user, int64_t prompt, int64_t i
 }
 
 static lcm_status gather(lcm_ctx *ctx, lcm_stories *out, const recorder *r, const lcm_generated *g) {
-    LCM_TRY(alloc(ctx, out, g->off[g->n]));
-    for (int64_t d = 0; d < g->n; d++) {
-        int64_t n = g->off[d + 1] - g->off[d];
-        memcpy(out->x + g->off[d] * r->D, r->x + d * r->max * r->D, (size_t)(n * r->D) * sizeof *out->x);
-        for (int64_t i = 0; r->feedback && i < n; i++) {
+    lcm_sentences decoded = {0};
+    lcm_status st = alloc(ctx, out, g->off[g->n]);
+    for (int64_t d = 0; st == LCM_OK && d < g->n; d++)
+        memcpy(out->x + g->off[d] * r->D, r->x + d * r->max * r->D, (size_t)((g->off[d + 1] - g->off[d]) * r->D) * sizeof(real));
+    if (st == LCM_OK && !r->feedback) st = lcm_sentences_decode(ctx, &decoded, r->codec, out->x, g->off[g->n], r->beam);
+    for (int64_t d = 0; st == LCM_OK && d < g->n; d++) {
+        for (int64_t i = g->off[d]; st == LCM_OK && i < g->off[d + 1]; i++) {
             size_t len;
-            const char *text = lcm_sentences_at(&r->text, r->where[d * r->max + i], &len);
-            LCM_TRY(lcm_sentences_add(ctx, &out->text, text, len));
+            const char *text = r->feedback ? lcm_sentences_at(&r->text, r->where[d * r->max + i - g->off[d]], &len)
+                                           : lcm_sentences_at(&decoded, i, &len);
+            st = lcm_sentences_add(ctx, &out->text, text, len);
         }
-        if (!r->feedback) LCM_TRY(lcm_sentences_decode(ctx, &out->text, r->codec, out->x + g->off[d] * r->D, n, r->beam));
-        LCM_TRY(lcm_sentences_end_doc(ctx, &out->text));
+        if (st == LCM_OK) st = lcm_sentences_end_doc(ctx, &out->text);
         out->stops[g->stop[d]]++;
     }
-    return lcm_sentences_encode(ctx, out->back, NULL, r->codec, &out->text, 0, out->text.n);
+    lcm_sentences_free(&decoded);
+    return st ? st : lcm_sentences_encode(ctx, out->back, NULL, r->codec, &out->text, 0, out->text.n);
 }
 
 lcm_status lcm_stories_generate(lcm_ctx *ctx, lcm_stories *out, lcm_codec *codec, const lcm_model *m,
