@@ -56,8 +56,8 @@ void lcm_k_gemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, real alpha, c
 #include <signal.h>
 
 /* oneDNN's kernels for untransposed B park the stack pointer in a heap buffer (2.6.3, jit_avx*_gemm_f32).
- * A signal handler that runs meanwhile gets its frame below that buffer, over malloc's records: the
- * process dies later with "corrupted size vs. prev_size". So no signal may reach a thread that is
+ * A signal handler that runs meanwhile gets its frame below that buffer, over malloc's records
+ * (docs/speed.md). So no signal may reach a thread that is
  * inside: the caller blocks them for the call; the workers of its OpenMP pool, which live longer
  * than the call, keep them blocked. Faults stay deliverable: they do not come from outside. */
 static void block_signals(sigset_t *before) {
