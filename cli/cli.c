@@ -162,7 +162,8 @@ int cli_close_output(cli *c, int code) {
 /* Text input */
 
 static int read_failed(cli *c, const char *path, FILE *f, char *data) {
-    int code = cli_error(c, "cannot read '%s': %s", path, strerror(errno));
+    int code = errno == ENOMEM ? CLI_NO_MEMORY : CLI_FAILED;
+    cli_error(c, "cannot read '%s': %s", path, strerror(errno));
     if (f && f != stdin) fclose(f);
     free(data);
     return code;
@@ -173,17 +174,20 @@ int cli_read_file(cli *c, const char *path, char **out, size_t *len) {
     FILE *f = strcmp(path, "-") == 0 ? stdin : fopen(path, "rb");
     size_t cap = 1 << 16, n = 0;
     char *data = f ? malloc(cap) : NULL;
+    if (f && data == NULL) errno = ENOMEM;
     if (f == NULL || data == NULL) return read_failed(c, path, f, data);
     for (;;) {
         errno = 0;
         n += fread(data + n, 1, cap - 1 - n, f);
         if (ferror(f)) return read_failed(c, path, f, data);
         if (n < cap - 1) break;
-        errno = EFBIG;
-        if (cap >= limit) return read_failed(c, path, f, data);
-        char *grown = realloc(data, cap *= 2);
-        if (grown == NULL) return read_failed(c, path, f, data);
+        char *grown = cap < limit ? realloc(data, cap * 2) : NULL;
+        if (grown == NULL) {
+            errno = cap < limit ? ENOMEM : EFBIG; /* set here: gcc moves stores to errno across realloc */
+            return read_failed(c, path, f, data);
+        }
         data = grown;
+        cap *= 2;
     }
     if (f != stdin) fclose(f);
     data[n] = '\0';

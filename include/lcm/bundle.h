@@ -48,7 +48,7 @@ enum { LCM_LOAD_ENCODER = 1, LCM_LOAD_DECODER = 2, LCM_LOAD_MODEL = 4 };
 
 /* path: a bundle folder or a SONAR file. LCM_LOAD_MODEL brings the encoder along, for the concept
  * that ends a text. LCM_ERR_NOTFOUND: a file is missing, or the bundle has no concept model;
- * LCM_ERR_FORMAT, LCM_ERR_VERSION, LCM_ERR_SHAPE, LCM_ERR_NUMERIC; LCM_ERR_ARG: bundle.json names
+ * LCM_ERR_FORMAT (also: a value is not finite), LCM_ERR_VERSION, LCM_ERR_SHAPE; LCM_ERR_ARG: bundle.json names
  * an unknown key or a bad value, or the two files speak different spaces. */
 LCM_API lcm_status lcm_bundle_open(lcm_ctx *ctx, lcm_bundle **out, const char *path, int parts);
 LCM_API void lcm_bundle_close(lcm_bundle *b); /* after its sessions; NULL is allowed */

@@ -125,13 +125,11 @@ lcm_status lcm_model_read(lcm_ctx *ctx, lcm_model **out, const lcm_st *st, const
     lcm_status status;
     *out = NULL;
     status = lcm_model_register(ctx, &m, meta->kind, meta->config, "lcm.config");
-    if (status == LCM_ERR_NOTFOUND || status == LCM_ERR_ARG)
-        return lcm_fail_within(ctx, LCM_ERR_FORMAT, "model file");
-    LCM_TRY(status);
+    if (status) return lcm_model_blame(status);
     status = read_values(ctx, m, st, with_grad);
     if (status) {
         lcm_model_free(m);
-        return status;
+        return lcm_model_blame(status);
     }
     *out = m;
     return LCM_OK;

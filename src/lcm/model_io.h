@@ -18,9 +18,9 @@ lcm_status lcm_model_save(lcm_ctx *ctx, const lcm_model *m, const lcm_model_save
 /* The same, appended to *out: what a checkpoint stores. */
 lcm_status lcm_model_write(lcm_ctx *ctx, lcm_buf *out, const lcm_model *m, const lcm_model_save_opts *o);
 
-/* Any kind of the registry. Every tensor is checked: LCM_ERR_NOTFOUND (missing), LCM_ERR_FORMAT
- * (one that the model does not have, or kind or configuration unknown), LCM_ERR_SHAPE,
- * LCM_ERR_NUMERIC. Names that begin with "selftest." ride along. Memory is only taken once the file
+/* Any kind of the registry. Every tensor is checked: LCM_ERR_FORMAT (missing, not finite, or
+ * one that the model does not have; or kind or configuration unknown), LCM_ERR_SHAPE. LCM_ERR_NOTFOUND: no
+ * such file. Names that begin with "selftest." ride along. Memory is only taken once the file
  * is known to hold as many values as its configuration asks for. meta may be NULL; its caller frees it. */
 lcm_status lcm_model_load(lcm_ctx *ctx, lcm_model **out, lcm_model_meta *meta, const char *path,
                           bool with_grad);

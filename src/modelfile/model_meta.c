@@ -103,6 +103,10 @@ void lcm_model_meta_free(lcm_model_meta *m) {
     memset(m, 0, sizeof *m);
 }
 
+lcm_status lcm_model_blame(lcm_status st) {
+    return st == LCM_ERR_NOTFOUND || st == LCM_ERR_NUMERIC || st == LCM_ERR_ARG ? LCM_ERR_FORMAT : st;
+}
+
 lcm_status lcm_model_open(lcm_ctx *ctx, lcm_st **st, lcm_model_meta *meta, const char *path, const char *kind) {
     lcm_status status;
     memset(meta, 0, sizeof *meta);

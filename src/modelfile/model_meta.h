@@ -33,6 +33,10 @@ lcm_status lcm_model_meta_write(lcm_ctx *ctx, lcm_st_writer *w, const char *kind
 lcm_status lcm_model_meta_read(lcm_ctx *ctx, lcm_model_meta *out, const lcm_st *st);
 void lcm_model_meta_free(lcm_model_meta *m); /* leaves it empty */
 
+/* What a failure below means to the caller of a loader, once the file is open: a tensor that is missing, a value
+ * that is not finite and a configuration out of range are LCM_ERR_FORMAT, a damaged file. */
+lcm_status lcm_model_blame(lcm_status st);
+
 /* lcm_st_open, lcm_model_meta_read, and the kind as expected (NULL: any, else LCM_ERR_FORMAT). */
 lcm_status lcm_model_open(lcm_ctx *ctx, lcm_st **st, lcm_model_meta *meta, const char *path, const char *kind);
 

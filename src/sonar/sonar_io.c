@@ -87,7 +87,7 @@ lcm_status lcm_sonar_load(lcm_ctx *ctx, lcm_sonar_file *out, const char *path, i
     lcm_st_close(st);
     if (s) {
         lcm_sonar_file_close(&f);
-        return lcm_fail_within(ctx, s, "'%s'", path);
+        return lcm_fail_within(ctx, lcm_model_blame(s), "'%s'", path);
     }
     *out = f;
     return LCM_OK;

@@ -20,8 +20,8 @@ typedef struct lcm_sonar_file {
     char space_hex[17];
 } lcm_sonar_file;
 
-/* parts: LCM_SONAR_ENCODER | LCM_SONAR_DECODER; 0 is the tokeniser alone. Tensors of other parts are ignored; a missing,
- * misshapen or non-finite one is LCM_ERR_NOTFOUND / LCM_ERR_SHAPE / LCM_ERR_NUMERIC by name. */
+/* parts: LCM_SONAR_ENCODER | LCM_SONAR_DECODER; 0 is the tokeniser alone. Tensors of other parts are ignored; a missing
+ * or non-finite one is LCM_ERR_FORMAT, a misshapen one LCM_ERR_SHAPE, by name. LCM_ERR_NOTFOUND: no such file. */
 lcm_status lcm_sonar_load(lcm_ctx *ctx, lcm_sonar_file *out, const char *path, int parts, bool with_grad);
 void lcm_sonar_file_close(lcm_sonar_file *f);
 

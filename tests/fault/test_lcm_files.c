@@ -147,11 +147,11 @@ static void damaged_files(void **state) {
         damage what;
         lcm_status status;
         const char *text;
-    } cases[] = {{MISSING, LCM_ERR_NOTFOUND, "postnet.fc.weight"},
+    } cases[] = {{MISSING, LCM_ERR_FORMAT, "postnet.fc.weight"},
                  {EXTRA, LCM_ERR_FORMAT, "lcm.layers.2.x"},
                  {SHAPE, LCM_ERR_SHAPE, "postnet.fc.weight"},
-                 {NOT_FINITE, LCM_ERR_NUMERIC, "postnet.fc.weight"},
-                 {BAD_SCALE, LCM_ERR_NUMERIC, "scale"},
+                 {NOT_FINITE, LCM_ERR_FORMAT, "postnet.fc.weight"},
+                 {BAD_SCALE, LCM_ERR_FORMAT, "scale"},
                  {HUGE_CONFIG, LCM_ERR_SHAPE, "pre_linear.weight"},
                  {UNKNOWN_KIND, LCM_ERR_FORMAT, "three_tower"},
                  {UNKNOWN_KEY, LCM_ERR_FORMAT, "modeldim"}};
