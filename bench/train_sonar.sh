@@ -26,7 +26,7 @@ cat >"$work/config.json" <<END
            "vocab_size": 4096, "max_seq_len": 128, "share_embeddings": true},
  "task": {"batch_tokens": $tokens, "window": 4096, "max_pieces": 96,
           "objective": {"latent_noise_prob": 0.4, "latent_noise_max": 0.3}},
- "train": {"run": "$work/run", "validate_every": 0, "checkpoint_every": 1000000, "lr": {"max_steps": $steps}}}
+ "train": {"run": "$work/run", "validate_every": 0, "checkpoint_every": 1000000, "lr": {"max_steps": $steps, "warmup_steps": 5}}}
 END
 
 ours() {
