@@ -54,7 +54,10 @@ static int run(cli *c, int argc, char **argv) {
     lcm_train_opts opts = {0};
     watch w = {0};
     lcm_status st;
-    if (!cli_parse(c, argc, argv, table)) return c->exit_code;
+    if (!cli_parse(c, argc, argv, table)) {
+        cli_list_free(&o.overrides);
+        return c->exit_code;
+    }
     code = cli_read_file(c, c->args[0], &text, &len);
     if (code == CLI_OK) {
         st = lcm_train_resolve(c->ctx, &full, text, o.overrides.items, o.overrides.n);
