@@ -1,6 +1,7 @@
 /* lcm encode: sentences to vectors. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "commands.h"
 #include "lcm/session.h"
@@ -84,6 +85,8 @@ static int run(cli *c, int argc, char **argv) {
     int code;
     if (!cli_parse(c, argc, argv, table)) return c->exit_code;
     if (o.model == NULL) return cli_usage_error(c, "--model is missing");
+    if (o.format != LCM_VECTORS_JSONL && isatty(STDOUT_FILENO))
+        return cli_usage_error(c, "binary data is not for a terminal; redirect it, or use --format jsonl");
     code = cli_lines_read(c, &lines, c->n_args ? c->args[0] : "-");
     if (code == CLI_OK) code = run_with(c, &o, &lines);
     cli_lines_free(&lines);
