@@ -21,6 +21,16 @@ lcm_status lcm_run_find(lcm_ctx *ctx, const lcm_run_kind **out, const json_t *gi
     LCM_FAIL(ctx, LCM_ERR_ARG, "kind: '%.40s' is not one of %s", kind, list);
 }
 
+lcm_status lcm_run_config(lcm_ctx *ctx, void *config, const lcm_field *fields, const json_t *given, const char *const *raw) {
+    json_t *rest = json_copy((json_t *)(uintptr_t)given);
+    lcm_status st;
+    if (rest == NULL) LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: configuration");
+    for (; *raw; raw++) json_object_del(rest, *raw);
+    st = lcm_config_read(ctx, config, fields, rest, "config");
+    json_decref(rest);
+    return st;
+}
+
 lcm_status lcm_run_paths(lcm_ctx *ctx, const char ***out, size_t *n, const json_t *config, const char *key) {
     const json_t *v = json_object_get(config, key);
     size_t count = json_is_string(v) ? 1 : json_array_size(v);

@@ -5,6 +5,7 @@
 #ifndef LCM_RUN_H
 #define LCM_RUN_H
 
+#include "base/config.h"
 #include "train/trainer.h"
 
 typedef struct lcm_run_hooks {
@@ -27,6 +28,9 @@ extern const lcm_run_kind *const lcm_run_kinds[]; /* ends with NULL */
 
 /* LCM_ERR_ARG when the kind is missing or unknown. */
 lcm_status lcm_run_find(lcm_ctx *ctx, const lcm_run_kind **out, const json_t *given);
+
+/* Reads `given` over the defaults in *config; the keys of `raw` (ends with NULL) are not the table's. */
+lcm_status lcm_run_config(lcm_ctx *ctx, void *config, const lcm_field *fields, const json_t *given, const char *const *raw);
 
 /* Array of strings under `key` as borrowed pointers; a single string counts as one. Missing: n = 0. */
 lcm_status lcm_run_paths(lcm_ctx *ctx, const char ***out, size_t *n, const json_t *config, const char *key);

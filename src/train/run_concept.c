@@ -40,16 +40,10 @@ static config defaults(void) {
     return c;
 }
 
-/* "model" belongs to the kind and is read by the registry. */
 static lcm_status read_config(lcm_ctx *ctx, config *c, const json_t *given) {
-    json_t *rest = json_copy((json_t *)(uintptr_t)given);
-    lcm_status st;
-    if (rest == NULL) LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: configuration");
+    static const char *const raw[] = {"model", NULL}; /* of the kind, read by the registry */
     *c = defaults();
-    json_object_del(rest, "model");
-    st = lcm_config_read(ctx, c, fields, rest, "config");
-    json_decref(rest);
-    return st;
+    return lcm_run_config(ctx, c, fields, given, raw);
 }
 
 static lcm_status resolve(lcm_ctx *ctx, json_t **out, const json_t *given) {

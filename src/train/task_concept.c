@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/wrap.h"
+
 const lcm_field lcm_task_concept_fields[] = {
     LCM_F_INT(lcm_task_concept_config, batch_concepts, 2, 1e8, "concepts per micro-batch"),
     LCM_F_INT(lcm_task_concept_config, window, 0, 1e9, "documents grouped by length; 0 = none"),
@@ -19,32 +21,43 @@ lcm_task_concept_config lcm_task_concept_config_default(void) {
 
 /* ---- chunks ---- */
 
-static void add_chunk(lcm_chunks *c, int64_t first, int64_t length, bool ends, int64_t min_len) {
-    if (length < min_len) {
-        c->n_short++;
-        return;
+static lcm_status wrap_docs(lcm_ctx *ctx, lcm_wrap *out, int64_t **lengths, const lcm_store *store, bool eot, int64_t W) {
+    int64_t docs = lcm_store_n_docs(store);
+    LCM_TRY(lcm_calloc(ctx, lengths, (size_t)docs, sizeof **lengths));
+    lcm_store_doc_counts(*lengths, store);
+    for (int64_t i = 0; eot && i < docs; i++) ++(*lengths)[i];
+    return lcm_wrap_make(ctx, out, *lengths, NULL, docs, W, false);
+}
+
+static lcm_status fill_chunks(lcm_ctx *ctx, lcm_chunks *c, const lcm_wrap *w, const int64_t *lengths, int64_t min_len) {
+    LCM_TRY(lcm_calloc(ctx, &c->first, (size_t)w->n_chunks, sizeof *c->first));
+    LCM_TRY(lcm_calloc(ctx, &c->lengths, (size_t)w->n_chunks, sizeof *c->lengths));
+    LCM_TRY(lcm_calloc(ctx, &c->ends, (size_t)w->n_chunks, sizeof *c->ends));
+    for (int64_t i = 0; i < w->n_chunks; i++) {
+        const lcm_wrap_piece *p = &w->pieces[i];
+        int64_t first, count;
+        if (p->count < min_len) {
+            c->n_short++;
+            continue;
+        }
+        LCM_TRY(lcm_store_doc(ctx, &first, &count, c->store, p->doc));
+        c->first[c->n] = first + p->first;
+        c->lengths[c->n] = p->count;
+        c->ends[c->n++] = p->first + p->count == lengths[p->doc];
     }
-    c->first[c->n] = first;
-    c->lengths[c->n] = length;
-    c->ends[c->n++] = ends;
+    return LCM_OK;
 }
 
 lcm_status lcm_chunks_make(lcm_ctx *ctx, lcm_chunks *out, const lcm_store *store, const real *eot,
                            const lcm_task_concept_config *config) {
-    int64_t docs = lcm_store_n_docs(store), W = config->max_len;
-    size_t cap = (size_t)(lcm_store_n_concepts(store) / W + 2 * docs + 1);
     lcm_chunks c = {.store = store, .eot = eot};
-    lcm_status st = lcm_calloc(ctx, &c.first, cap, sizeof *c.first);
+    lcm_wrap w = {0};
+    int64_t *lengths = NULL;
+    lcm_status st = wrap_docs(ctx, &w, &lengths, store, eot != NULL, config->max_len);
     memset(out, 0, sizeof *out);
-    if (st == LCM_OK) st = lcm_calloc(ctx, &c.lengths, cap, sizeof *c.lengths);
-    if (st == LCM_OK) st = lcm_calloc(ctx, &c.ends, cap, sizeof *c.ends);
-    for (int64_t i = 0; st == LCM_OK && i < docs; i++) {
-        int64_t first, count, total;
-        st = lcm_store_doc(ctx, &first, &count, store, i);
-        total = count + (eot != NULL);
-        for (int64_t at = 0; st == LCM_OK && at < total; at += W)
-            add_chunk(&c, first + at, total - at < W ? total - at : W, at + W >= total, config->min_len);
-    }
+    if (st == LCM_OK) st = fill_chunks(ctx, &c, &w, lengths, config->min_len);
+    lcm_wrap_free(&w);
+    free(lengths);
     if (st) lcm_chunks_free(&c);
     else *out = c;
     return st;
