@@ -139,6 +139,7 @@ def main():
     p.add_argument("--threads", type=int, default=1)
     p.add_argument("--packed", action="store_true")
     p.add_argument("--compile", action="store_true")
+    p.add_argument("--bf16", action="store_true")
     o = p.parse_args()
     torch.set_num_threads(o.threads)
     torch.manual_seed(1)
@@ -154,7 +155,8 @@ def main():
         t0, c0 = time.perf_counter(), time.process_time()
         b = next(source)
         adamw.zero_grad(set_to_none=True)
-        loss = step_loss(b) / b.tokens
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=o.bf16):
+            loss = step_loss(b) / b.tokens
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         adamw.step()

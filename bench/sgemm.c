@@ -1,4 +1,4 @@
-/* What this machine can do: matrix products through lcm_k_gemm at the shapes of a training step and at
+/* What this machine can do: matrix products in f32 and bf16 at the shapes of a training step and at
  * 2048^3, and memory bandwidth. One line per measurement, "name threads min median unit" (milliseconds
  * and rate at the best time), so that a script can pick values.
  *
@@ -43,7 +43,7 @@ static int ascending(const void *a, const void *b) {
 
 static void report(const char *name, int threads, double *t, int n, double work, const char *unit) {
     qsort(t, (size_t)n, sizeof *t, ascending);
-    printf("%-11s %d  min %8.3f ms  median %8.3f ms  %7.1f %s\n", name, threads, t[0] * 1e3, t[n / 2] * 1e3,
+    printf("%-15s %d  min %8.3f ms  median %8.3f ms  %7.1f %s\n", name, threads, t[0] * 1e3, t[n / 2] * 1e3,
            work / t[0] * 1e-9, unit);
     fflush(stdout);
 }
@@ -55,16 +55,19 @@ static real *filled(int64_t n) {
     return x;
 }
 
-static void time_product(const shape *s, int threads, double seconds) {
+static void time_product(const shape *s, lcm_bf16 *half, int threads, double seconds) {
     double t[MAX_RUNS], end = now(threads) + seconds;
+    char name[32];
     int n = 0;
     real *a = filled(s->m * s->k), *b = filled(s->k * s->n), *c = filled(s->m * s->n);
     do {
         double t0 = now(threads);
-        lcm_k_gemm(s->ta, s->tb, s->m, s->n, s->k, 1, a, s->ta ? s->m : s->k, b, s->tb ? s->k : s->n, 0, c, s->n);
+        lcm_k_gemm_in(half, s->ta, s->tb, s->m, s->n, s->k, 1, a, s->ta ? s->m : s->k, b, s->tb ? s->k : s->n, 0, c,
+                      s->n);
         t[n++] = now(threads) - t0;
     } while (n < 3 || (now(threads) < end && n < MAX_RUNS));
-    report(s->name, threads, t + 1, n - 1, 2.0 * (double)(s->m * s->n * s->k), "GFLOP/s"); /* the first one generates code */
+    snprintf(name, sizeof name, "%s%s", s->name, half ? ".bf16" : "");
+    report(name, threads, t + 1, n - 1, 2.0 * (double)(s->m * s->n * s->k), "GFLOP/s"); /* the first one generates code */
     free(a);
     free(b);
     free(c);
@@ -100,13 +103,19 @@ static void time_memory(int threads, double seconds) {
 
 int main(int argc, char **argv) {
     int threads = argc > 1 ? atoi(argv[1]) : 1;
+    lcm_bf16 *half = NULL;
     double seconds = argc > 2 ? atof(argv[2]) : 0.5;
     if (threads < 1 || seconds <= 0) {
         fprintf(stderr, "usage: sgemm [THREADS] [SECONDS]\n");
         return 2;
     }
     omp_set_num_threads(threads);
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) time_product(&shapes[i], threads, seconds);
+    if (lcm_bf16_supported() && lcm_bf16_new(NULL, &half, threads) != LCM_OK) return 1;
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        time_product(&shapes[i], NULL, threads, seconds);
+        if (half) time_product(&shapes[i], half, threads, seconds);
+    }
+    lcm_bf16_free(half);
     time_memory(threads, seconds);
     return 0;
 }

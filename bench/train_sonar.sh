@@ -9,9 +9,10 @@
 # STEPS    steps per round, the first 5 are not counted   (25)
 # ROUNDS   rounds of everything                           (3)
 # PYTHON   a Python that has torch; empty: no peer
-# MODES    what the peer tries, parted by commas          (padded,packed,packed compile)
+# PRECISIONS  what we try                                 (f32 bf16)
+# MODES    what the peer tries, parted by commas          (padded,packed,packed compile,packed bf16)
 set -eu
-[ $# -ge 2 ] || { sed -n '2,13s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# -ge 2 ] || { sed -n '2,14s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd)
 build=${BUILD:-$here/../build} threads=${THREADS:-$(nproc)} tokens=${TOKENS:-2048} steps=${STEPS:-25}
 work=$(mktemp -d)
@@ -31,8 +32,8 @@ END
 
 ours() {
     rm -rf "$work/run"
-    "$build/lcm" train -q -t "$threads" "$work/config.json"
-    sed -n 's/.*"per_second":\([0-9.]*\).*/\1/p' "$work/run/metrics.jsonl" | tail -n +6 >>"$work/rate.lcm"
+    "$build/lcm" train -q -t "$threads" "$work/config.json" -s train.precision="$1"
+    sed -n 's/.*"per_second":\([0-9.]*\).*/\1/p' "$work/run/metrics.jsonl" | tail -n +6 >>"$work/rate.lcm $1"
 }
 
 peer() { # file of rates, options
@@ -50,10 +51,10 @@ round=0
 while [ $round -lt "${ROUNDS:-3}" ]; do
     round=$((round + 1))
     "$build/bench/bench_sgemm" "$threads" 0.3 | awk '$1 == "peak_2048" { print $(NF - 1) }' >>"$work/peak"
-    ours
+    for precision in ${PRECISIONS:-f32 bf16}; do ours "$precision"; done
     [ -n "${PYTHON:-}" ] || continue
     [ -e "$work/ids" ] || "$build/bench/bench_dump_ids" "$tokenizer" 96 "$@" >"$work/ids"
-    printf '%s\n' "${MODES:-padded,packed,packed compile}" | tr , '\n' >"$work/modes"
+    printf '%s\n' "${MODES:-padded,packed,packed compile,packed bf16}" | tr , '\n' >"$work/modes"
     while read -r mode; do
         options=
         for word in $mode; do [ "$word" = padded ] || options="$options --$word"; done

@@ -11,16 +11,20 @@ static int64_t count(const lcm_tensor *x) { return x->rows * x->cols; }
 
 static void linear_back(lcm_node *n) {
     const lcm_tensor *x = n->in[0], *w = n->in[1];
-    lcm_k_linear_bwd(lcm_grad(x), lcm_grad(w), lcm_grad(n->in[2]), n->out->g, x->x, w->x, x->rows, x->cols, w->rows);
+    lcm_k_linear_bwd(*(lcm_bf16 **)n->saved, lcm_grad(x), lcm_grad(w), lcm_grad(n->in[2]), n->out->g, x->x, w->x,
+                     x->rows, x->cols, w->rows);
 }
 
 lcm_tensor *lcm_op_linear(lcm_tape *t, lcm_tensor *x, lcm_tensor *w, lcm_tensor *b) {
     lcm_tensor *in[] = {x, w, b}, *y;
+    lcm_bf16 *half = lcm_tape_bf16(t);
     lcm_node *n;
     if (x == NULL || w == NULL) return NULL;
     LCM_ASSERT(x->cols == w->cols && (b == NULL || b->cols == w->rows));
-    y = lcm_op_begin(t, &n, LCM_OP_linear, linear_back, x->rows, w->rows, in, 3, 0);
-    if (y) lcm_k_linear_fwd(y->x, x->x, w->x, b ? b->x : NULL, x->rows, x->cols, w->rows);
+    y = lcm_op_begin(t, &n, LCM_OP_linear, linear_back, x->rows, w->rows, in, 3, sizeof half);
+    if (y == NULL) return NULL;
+    if (n) *(lcm_bf16 **)n->saved = half;
+    lcm_k_linear_fwd(half, y->x, x->x, w->x, b ? b->x : NULL, x->rows, x->cols, w->rows);
     return y;
 }
 

@@ -169,7 +169,7 @@ lcm_loss lcm_op_xent(lcm_tape *t, lcm_tensor *h, lcm_tensor *E, const int32_t *t
         *(loss_saved *)n->saved = (loss_saved){dh, dE};
     }
     if (y == NULL || lcm_tape_status(t)) return loss;
-    loss.sum = lcm_k_xent(dh, dE, loss.rows, hit, h->x, E->x, target, w, h->rows, h->cols, E->rows, smoothing, scratch);
+    loss.sum = lcm_k_xent(lcm_tape_bf16(t), dh, dE, loss.rows, hit, h->x, E->x, target, w, h->rows, h->cols, E->rows, smoothing, scratch);
     y->x[0] = (real)loss.sum;
     loss.out = y;
     return loss;

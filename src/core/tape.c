@@ -9,6 +9,7 @@ struct lcm_tape {
     lcm_arena *arena;
     lcm_node *last;
     lcm_tape_opts opts;
+    lcm_bf16 *half;
     lcm_status status;
     lcm_rng dropout;
     lcm_op_kind mutant;
@@ -51,6 +52,8 @@ void lcm_tape_reset(lcm_tape *t, lcm_tape_opts opts) {
 lcm_status lcm_tape_status(const lcm_tape *t) { return t->status; }
 bool lcm_tape_recording(const lcm_tape *t) { return t->opts.record; }
 bool lcm_tape_training(const lcm_tape *t) { return t->opts.train; }
+void lcm_tape_set_bf16(lcm_tape *t, lcm_bf16 *half) { t->half = half; }
+lcm_bf16 *lcm_tape_bf16(const lcm_tape *t) { return t->half; }
 lcm_arena *lcm_tape_arena(lcm_tape *t) { return t->arena; }
 
 void lcm_tape_seed(lcm_tape *t, uint64_t seed, uint64_t step) {

@@ -17,6 +17,7 @@
 #include "base/rng.h"
 #include "kernels/act.h"
 #include "kernels/attention.h"
+#include "kernels/bf16.h"
 #include "kernels/real.h"
 #include "kernels/rows.h"
 
@@ -52,6 +53,10 @@ bool lcm_tape_training(const lcm_tape *t);
 lcm_arena *lcm_tape_arena(lcm_tape *t);
 /* Position of the dropout stream: a function of (seed, step), so that resume is exact. */
 void lcm_tape_seed(lcm_tape *t, uint64_t seed, uint64_t step);
+
+/* Products of the ops that follow run in the precision of `half` (borrowed); NULL, the default, is f32. */
+void lcm_tape_set_bf16(lcm_tape *t, lcm_bf16 *half);
+lcm_bf16 *lcm_tape_bf16(const lcm_tape *t);
 
 /* Scratch in the step arena; sets the sticky status on failure. */
 void *lcm_tape_alloc(lcm_tape *t, size_t bytes);

@@ -101,6 +101,12 @@ void lcm_k_gemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, real alpha, c
 }
 #endif
 
+void lcm_k_gemm_in(lcm_bf16 *half, bool ta, bool tb, int64_t m, int64_t n, int64_t k, real alpha, const real *a,
+                   int64_t lda, const real *b, int64_t ldb, real beta, real *c, int64_t ldc) {
+    if (half) lcm_k_gemm_bf16(half, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+    else lcm_k_gemm(ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+}
+
 LCM_CLONES static void add_bias(real *y, const real *b, int64_t r0, int64_t r1, int64_t O) {
     for (int64_t r = r0; r < r1; r++) {
         LCM_SIMD
@@ -108,8 +114,9 @@ LCM_CLONES static void add_bias(real *y, const real *b, int64_t r0, int64_t r1, 
     }
 }
 
-void lcm_k_linear_fwd(real *y, const real *x, const real *w, const real *b, int64_t R, int64_t I, int64_t O) {
-    lcm_k_gemm(false, true, R, O, I, 1, x, I, w, I, 0, y, O);
+void lcm_k_linear_fwd(lcm_bf16 *half, real *y, const real *x, const real *w, const real *b, int64_t R, int64_t I,
+                      int64_t O) {
+    lcm_k_gemm_in(half, false, true, R, O, I, 1, x, I, w, I, 0, y, O);
     if (b == NULL) return;
     LCM_PARALLEL_FOR_IF(R * O > 65536)
     for (int64_t r = 0; r < R; r += 16) add_bias(y, b, r, lcm_min_i(r + 16, R), O);
@@ -123,10 +130,10 @@ LCM_CLONES static void sum_columns(real *db, const real *dy, int64_t R, int64_t 
     }
 }
 
-void lcm_k_linear_bwd(real *dx, real *dw, real *db, const real *dy, const real *x, const real *w, int64_t R,
-                      int64_t I, int64_t O) {
-    if (dx) lcm_k_gemm(false, false, R, I, O, 1, dy, O, w, I, 1, dx, I);
-    if (dw) lcm_k_gemm(true, false, O, I, R, 1, dy, O, x, I, 1, dw, I);
+void lcm_k_linear_bwd(lcm_bf16 *half, real *dx, real *dw, real *db, const real *dy, const real *x, const real *w,
+                      int64_t R, int64_t I, int64_t O) {
+    if (dx) lcm_k_gemm_in(half, false, false, R, I, O, 1, dy, O, w, I, 1, dx, I);
+    if (dw) lcm_k_gemm_in(half, true, false, O, I, R, 1, dy, O, x, I, 1, dw, I);
     if (db == NULL) return;
     LCM_PARALLEL_FOR_IF(R * O > 65536)
     for (int64_t o = 0; o < O; o += 128) sum_columns(db, dy, R, O, o, lcm_min_i(o + 128, O));

@@ -6,8 +6,7 @@
 #ifndef LCM_GEMM_H
 #define LCM_GEMM_H
 
-#include <stdbool.h>
-
+#include "kernels/bf16.h"
 #include "kernels/real.h"
 
 void lcm_k_gemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, real alpha, const real *a, int64_t lda,
@@ -16,12 +15,16 @@ void lcm_k_gemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, real alpha, c
 void lcm_k_gemm_ref(bool ta, bool tb, int64_t m, int64_t n, int64_t k, real alpha, const real *a, int64_t lda,
                     const real *b, int64_t ldb, real beta, real *c, int64_t ldc);
 
+/* The same in the precision of `half`: NULL is lcm_k_gemm. */
+void lcm_k_gemm_in(lcm_bf16 *half, bool ta, bool tb, int64_t m, int64_t n, int64_t k, real alpha, const real *a,
+                   int64_t lda, const real *b, int64_t ldb, real beta, real *c, int64_t ldc);
+
 /* y[R,O] = x[R,I] W[O,I]^T + b[O]; b may be NULL. */
-void lcm_k_linear_fwd(real *y, const real *x, const real *w, const real *b, int64_t R, int64_t I, int64_t O);
+void lcm_k_linear_fwd(lcm_bf16 *half, real *y, const real *x, const real *w, const real *b, int64_t R, int64_t I,
+                      int64_t O);
 
 /* dx[R,I] += dy W,  dw[O,I] += dy^T x,  db[O] += column sums of dy. Each target may be NULL. */
-void lcm_k_linear_bwd(real *dx, real *dw, real *db, const real *dy, const real *x, const real *w, int64_t R,
-                      int64_t I, int64_t O);
-
+void lcm_k_linear_bwd(lcm_bf16 *half, real *dx, real *dw, real *db, const real *dy, const real *x, const real *w,
+                      int64_t R, int64_t I, int64_t O);
 
 #endif

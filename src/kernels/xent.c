@@ -43,13 +43,13 @@ LCM_CLONES static void row_scale_shift(real *x, real a, real b, int64_t V) {
     for (int64_t v = 0; v < V; v++) x[v] = x[v] * a + b;
 }
 
-double lcm_k_xent(real *dh, real *dE, real *loss, uint8_t *hit, const real *h, const real *E, const int32_t *target,
-                  const real *w, int64_t T, int64_t C, int64_t V, double smoothing, real *scratch) {
+double lcm_k_xent(lcm_bf16 *half, real *dh, real *dE, real *loss, uint8_t *hit, const real *h, const real *E,
+                  const int32_t *target, const real *w, int64_t T, int64_t C, int64_t V, double smoothing, real *scratch) {
     double total = 0;
     for (int64_t t0 = 0; t0 < T; t0 += LCM_XENT_ROWS) {
         int64_t n = lcm_min_i(LCM_XENT_ROWS, T - t0);
         double part[LCM_XENT_ROWS];
-        lcm_k_gemm(false, true, n, V, C, 1, h + t0 * C, C, E, C, 0, scratch, V);
+        lcm_k_gemm_in(half, false, true, n, V, C, 1, h + t0 * C, C, E, C, 0, scratch, V);
         LCM_PARALLEL_FOR_IF(n * V > 16384)
         for (int64_t i = 0; i < n; i++) {
             real *x = scratch + i * V, top = row_max(x, V), at = x[target[t0 + i]], sum;
@@ -67,8 +67,8 @@ double lcm_k_xent(real *dh, real *dE, real *loss, uint8_t *hit, const real *h, c
         }
         for (int64_t i = 0; i < n; i++) total += part[i];
         if (dh) {
-            lcm_k_gemm(false, false, n, C, V, 1, scratch, V, E, C, 0, dh + t0 * C, C);
-            if (dE) lcm_k_gemm(true, false, V, C, n, 1, scratch, V, h + t0 * C, C, 1, dE, C);
+            lcm_k_gemm_in(half, false, false, n, C, V, 1, scratch, V, E, C, 0, dh + t0 * C, C);
+            if (dE) lcm_k_gemm_in(half, true, false, V, C, n, 1, scratch, V, h + t0 * C, C, 1, dE, C);
         }
     }
     return total;

@@ -97,8 +97,8 @@ void lcm_sonar_decoder_begin(lcm_sonar_decoder *d, const real *concepts, int64_t
     LCM_ASSERT(n <= d->max_concepts && n <= d->max_rows);
     for (int64_t l = 0; l < d->m->config.decoder_layers; l++) {
         const lcm_sonar_layer *y = &d->m->dec[l];
-        lcm_k_linear_fwd(d->tmp, concepts, y->cross_v.w->x, y->cross_v.b->x, n, in, D);
-        lcm_k_linear_fwd(d->cross + l * d->max_concepts * D, d->tmp, y->cross_o.w->x, y->cross_o.b->x, n, D, D);
+        lcm_k_linear_fwd(NULL, d->tmp, concepts, y->cross_v.w->x, y->cross_v.b->x, n, in, D);
+        lcm_k_linear_fwd(NULL, d->cross + l * d->max_concepts * D, d->tmp, y->cross_o.w->x, y->cross_o.b->x, n, D, D);
     }
     d->n_rows = n;
     d->pos = 0;
@@ -141,20 +141,20 @@ static void layer_step(lcm_sonar_decoder *d, int64_t l) {
     real *k = d->k + l * d->max_len * R * D, *v = d->v + l * d->max_len * R * D;
     const real *cross = d->cross + l * d->max_concepts * D;
     lcm_k_norm_fwd(d->h, NULL, d->x, y->attn_norm.w->x, y->attn_norm.b->x, n, D, false);
-    lcm_k_linear_fwd(d->q, d->h, y->attn.q.w->x, y->attn.q.b->x, n, D, D);
-    lcm_k_linear_fwd(k + d->pos * R * D, d->h, y->attn.k.w->x, y->attn.k.b->x, n, D, D);
-    lcm_k_linear_fwd(v + d->pos * R * D, d->h, y->attn.v.w->x, y->attn.v.b->x, n, D, D);
+    lcm_k_linear_fwd(NULL, d->q, d->h, y->attn.q.w->x, y->attn.q.b->x, n, D, D);
+    lcm_k_linear_fwd(NULL, k + d->pos * R * D, d->h, y->attn.k.w->x, y->attn.k.b->x, n, D, D);
+    lcm_k_linear_fwd(NULL, v + d->pos * R * D, d->h, y->attn.v.w->x, y->attn.v.b->x, n, D, D);
     LCM_PARALLEL_FOR_IF(n * d->pos * D > 65536)
     for (int64_t r = 0; r < n; r++)
         attend(d->h + r * D, d->p + r * d->max_len, d->q + r * D, k, v, d->slot, r, d->pos + 1, R, c->attn_heads,
                D / c->attn_heads);
-    lcm_k_linear_fwd(d->q, d->h, y->attn.o.w->x, y->attn.o.b->x, n, D, D);
+    lcm_k_linear_fwd(NULL, d->q, d->h, y->attn.o.w->x, y->attn.o.b->x, n, D, D);
     lcm_k_acc(d->x, d->q, 1, n * D);
     for (int64_t r = 0; r < n; r++) lcm_k_acc(d->x + r * D, cross + d->concept[r] * D, 1, D);
     lcm_k_norm_fwd(d->h, NULL, d->x, y->ffn_norm.w->x, y->ffn_norm.b->x, n, D, false);
-    lcm_k_linear_fwd(d->f, d->h, y->ffn.inner.w->x, y->ffn.inner.b->x, n, D, F);
+    lcm_k_linear_fwd(NULL, d->f, d->h, y->ffn.inner.w->x, y->ffn.inner.b->x, n, D, F);
     lcm_k_act_fwd(d->f, d->f, n * F, y->ffn.act);
-    lcm_k_linear_fwd(d->q, d->f, y->ffn.out.w->x, y->ffn.out.b->x, n, F, D);
+    lcm_k_linear_fwd(NULL, d->q, d->f, y->ffn.out.w->x, y->ffn.out.b->x, n, F, D);
     lcm_k_acc(d->x, d->q, 1, n * D);
 }
 

@@ -14,11 +14,14 @@
 #include "train/adamw.h"
 #include "train/lr_schedule.h"
 
+enum lcm_precision { LCM_PRECISION_F32, LCM_PRECISION_BF16 };
+
 typedef struct lcm_trainer_config {
     char run[1024];            /* run folder */
     int64_t seed;
     lcm_adamw_config adamw;
     lcm_lr_config lr;          /* max_steps is here */
+    int precision;             /* of matrix products: enum lcm_precision */
     int64_t accumulate;        /* micro-batches per step */
     double max_grad_norm;      /* 0 = no clipping */
     double ema_decay;          /* 0 = none; the saved model is the average when on */

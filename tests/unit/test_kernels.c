@@ -195,7 +195,7 @@ static void cross_entropy(void **state) {
     (void)state;
     for (int t = 0; t < T; t++) target[t] = t * 7 % V;
     for (int i = 0; i < C; i++) h[i] *= 60; /* logits in the hundreds */
-    total = lcm_k_xent(NULL, NULL, loss, hit, h, E, target, w, T, C, V, s, scratch);
+    total = lcm_k_xent(NULL, NULL, NULL, loss, hit, h, E, target, w, T, C, V, s, scratch);
     for (int t = 0; t < T; t++) {
         double z[V], top = -INFINITY, sum = 0, mean = 0, l;
         for (int v = 0; v < V; v++) {
@@ -424,12 +424,12 @@ static void run_gemm_ref(real *y, int flags) {
 }
 static void run_linear(real *y, int arg) {
     (void)arg;
-    lcm_k_linear_fwd(y, A, M, M + BIG_N, BIG_R, BIG_C, BIG_C);
-    lcm_k_linear_bwd(y + BIG_N, y + 2 * BIG_N, y + 3 * BIG_N, B, A, M, BIG_R, BIG_C, BIG_C);
+    lcm_k_linear_fwd(NULL, y, A, M, M + BIG_N, BIG_R, BIG_C, BIG_C);
+    lcm_k_linear_bwd(NULL, y + BIG_N, y + 2 * BIG_N, y + 3 * BIG_N, B, A, M, BIG_R, BIG_C, BIG_C);
 }
 static void run_xent(real *y, int smooth) {
     real *scratch = zeros(LCM_XENT_ROWS * BIG_V), *loss = y + 2 * BIG_N;
-    double sum = lcm_k_xent(y, y + BIG_N, loss, NULL, A, M, fewer, B, BIG_R, BIG_C, BIG_V, smooth * 0.1, scratch);
+    double sum = lcm_k_xent(NULL, y, y + BIG_N, loss, NULL, A, M, fewer, B, BIG_R, BIG_C, BIG_V, smooth * 0.1, scratch);
     memcpy(y + 3 * BIG_N, &sum, sizeof sum);
     free(scratch);
 }

@@ -88,18 +88,19 @@ static lcm_status train(lcm_ctx *ctx, toy *s, lcm_task *task, const lcm_trainer_
     return st;
 }
 
-static void resume_is_exact(void **state) {
+static void resume_is_exact_in(int precision) {
     lcm_ctx *ctx = lcm_ctx_new();
     char *dir = tmpdir_new();
     toy whole, parts;
     lcm_task task;
     lcm_trainer_config c;
-    (void)state;
     task = toy_new(ctx, &whole);
     c = config_for(dir, "whole");
+    c.precision = precision;
     assert_int_equal(train(ctx, &whole, &task, &c, 1000), LCM_OK);
     for (int64_t k = 20; k < 64; k++) assert_int_equal(whole.allocs[k], whole.allocs[10]); /* steady */
     c = config_for(dir, "parts");
+    c.precision = precision;
     for (int64_t until = 7; ; until += 23) { /* stops on and off the steps of checkpoints */
         lcm_status st;
         task = toy_new(ctx, &parts);
@@ -115,6 +116,17 @@ static void resume_is_exact(void **state) {
     lcm_params_free(&parts.params);
     tmpdir_free(dir);
     lcm_ctx_free(ctx);
+}
+
+static void resume_is_exact(void **state) {
+    (void)state;
+    resume_is_exact_in(LCM_PRECISION_F32);
+}
+
+static void resume_is_exact_in_bf16(void **state) {
+    (void)state;
+    if (!lcm_bf16_supported()) skip();
+    resume_is_exact_in(LCM_PRECISION_BF16);
 }
 
 static void a_bad_gradient_is_skipped(void **state) {
@@ -161,7 +173,8 @@ static void a_bad_parameter_is_named(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(resume_is_exact), cmocka_unit_test(a_bad_gradient_is_skipped),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(resume_is_exact), cmocka_unit_test(resume_is_exact_in_bf16),
+                                       cmocka_unit_test(a_bad_gradient_is_skipped),
                                        cmocka_unit_test(a_bad_parameter_is_named)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
