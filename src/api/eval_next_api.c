@@ -4,6 +4,7 @@
 
 #include "api/eval_int.h"
 #include "data/wrap.h"
+#include "eval/bootstrap.h"
 #include "eval/cloze.h"
 #include "eval/next_concept.h"
 
@@ -158,7 +159,7 @@ static lcm_status eval_cloze(lcm_ctx *ctx, bench *b, const lcm_forecaster *f) {
     size_t n = f->seeded ? b->o->n_seeds : 1;
     int64_t items = b->cloze.n;
     double *score, *hard, *seed_mean;
-    lcm_interval all, on_hard;
+    lcm_interval interval[2];
     real *p = NULL;
     lcm_status st;
     LCM_TRY(lcm_calloc(ctx, &score, (size_t)items * 2 + n, sizeof *score));
@@ -166,12 +167,11 @@ static lcm_status eval_cloze(lcm_ctx *ctx, bench *b, const lcm_forecaster *f) {
     seed_mean = hard + items;
     st = lcm_calloc(ctx, &p, (size_t)(items * b->cloze.D), sizeof *p);
     if (st == LCM_OK) st = cloze_seeds(ctx, b, f, n, score, hard, seed_mean, p);
-    if (st == LCM_OK) st = lcm_bootstrap(ctx, &all, score, items, 1);
-    if (st == LCM_OK) st = lcm_bootstrap(ctx, &on_hard, hard, items, 1);
+    if (st == LCM_OK) st = lcm_bootstrap(ctx, interval, (lcm_series[]){{score, NULL}, {hard, NULL}}, 2, items, 1);
     if (st == LCM_OK) {
         for (int64_t k = 0; k < items; k++) /* the same items with the wrong ending as given */
             if (isnan(hard[k])) score[k] = NAN;
-        lcm_report_append(&b->cloze_rows, cloze_row(b, f, n, &all, &on_hard, mean_of(score, items), seed_mean));
+        lcm_report_append(&b->cloze_rows, cloze_row(b, f, n, &interval[0], &interval[1], mean_of(score, items), seed_mean));
     }
     free(score);
     free(p);

@@ -6,11 +6,7 @@
 #include <string.h>
 
 #include "base/config.h"
-#include "base/rng.h"
 #include "eval/distance.h"
-#include "kernels/quantile.h"
-
-enum { RESAMPLES = 2000 };
 
 /* ---- items ---- */
 
@@ -117,26 +113,4 @@ void lcm_cloze_score(double *score, double *hard, const lcm_cloze *c, const real
         hard[i] += c->has_hard[i] ? nearer(p + i * D, end, end + 2 * D, D) : NAN;
         end += (2 + c->has_hard[i]) * D;
     }
-}
-
-lcm_status lcm_bootstrap(lcm_ctx *ctx, lcm_interval *out, const double *v, int64_t n, uint64_t seed) {
-    lcm_rng rng = lcm_rng_make(seed, LCM_RNG_SAMPLE);
-    double *kept;
-    real means[RESAMPLES];
-    *out = (lcm_interval){NAN, NAN, NAN, 0};
-    LCM_TRY(lcm_calloc(ctx, &kept, (size_t)n + 1, sizeof *kept));
-    for (int64_t i = 0; i < n; i++)
-        if (!isnan(v[i])) kept[out->n++] = v[i];
-    for (int r = 0; out->n && r <= RESAMPLES; r++) {
-        double sum = 0;
-        for (int64_t i = 0; i < out->n; i++) sum += kept[r ? (int64_t)lcm_rng_below(&rng, (uint64_t)out->n) : i];
-        if (r) means[r - 1] = (real)(sum / (double)out->n);
-        else out->mean = sum / (double)out->n;
-    }
-    if (out->n) {
-        out->low = (double)lcm_quantile(means, RESAMPLES, 0.025);
-        out->high = (double)lcm_quantile(means, RESAMPLES, 0.975);
-    }
-    free(kept);
-    return LCM_OK;
 }

@@ -28,11 +28,4 @@ lcm_forecast_job lcm_cloze_job(const lcm_cloze *c);
  * one, 1/2 for a tie; likewise hard (n), NAN for items without. */
 void lcm_cloze_score(double *score, double *hard, const lcm_cloze *c, const real *p);
 
-/* Mean of the values that are not NAN and its 95 % percentile bootstrap interval over 2000 resamples. */
-typedef struct lcm_interval {
-    double mean, low, high;
-    int64_t n;
-} lcm_interval;
-lcm_status lcm_bootstrap(lcm_ctx *ctx, lcm_interval *out, const double *v, int64_t n, uint64_t seed);
-
 #endif

@@ -417,22 +417,6 @@ static void bad_cloze_items_are_named(void **state) {
     assert_int_equal(lcm_cloze_load(f->ctx, &c, f->codec, tmpdir_write(f->dir, "none.jsonl", "\n", 1)), LCM_ERR_FORMAT);
 }
 
-static void bootstrap_interval(void **state) {
-    fixture *f = *state;
-    double v[401];
-    lcm_interval i;
-    for (int k = 0; k < 401; k++) v[k] = k == 400 ? NAN : k % 2;
-    ok(f, lcm_bootstrap(f->ctx, &i, v, 401, 1));
-    assert_int_equal(i.n, 400);
-    assert_true(i.mean == 0.5);
-    /* normal approximation: ± 1.96 sqrt(.25 / 400) = .049; 2000 resamples leave some ± .004 */
-    assert_true(fabs(i.low - 0.451) < 0.012 && fabs(i.high - 0.549) < 0.012);
-    ok(f, lcm_bootstrap(f->ctx, &i, v, 1, 1));
-    assert_true(i.mean == 0 && i.low == 0 && i.high == 0);
-    ok(f, lcm_bootstrap(f->ctx, &i, v + 400, 1, 1));
-    assert_true(i.n == 0 && isnan(i.mean));
-}
-
 /* ---- through the public functions ---- */
 
 static json_t *parse(fixture *f, lcm_status st, char *text) {
@@ -604,7 +588,6 @@ int main(void) {
         cmocka_unit_test(measures_against_loops),
         cmocka_unit_test(cloze_of_known_predictions),
         cmocka_unit_test(bad_cloze_items_are_named),
-        cmocka_unit_test(bootstrap_interval),
         cmocka_unit_test(report_of_next),
         cmocka_unit_test(report_of_reconstruct),
         cmocka_unit_test(report_of_stories),

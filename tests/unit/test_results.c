@@ -1,0 +1,265 @@
+/* Result tables: bootstrap, seeds, JSON and back, hostile files. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/rng.h"
+#include "eval/bootstrap.h"
+#include "eval/results.h"
+
+#define ok(ctx, call) do { if ((call) != LCM_OK) fail_msg("%s: %s", #call, lcm_ctx_message(ctx)); } while (0)
+#define assert_near(a, b, tol) assert_true(fabs((a) - (b)) <= (tol))
+
+static int setup(void **state) {
+    *state = lcm_ctx_new();
+    return *state == NULL;
+}
+
+static int teardown(void **state) {
+    lcm_ctx_free(*state);
+    return 0;
+}
+
+/* ---- bootstrap ---- */
+
+static void interval_of_coins(void **state) {
+    double v[401], w[401];
+    lcm_interval i[2];
+    for (int k = 0; k < 401; k++) v[k] = k == 400 ? NAN : k % 2, w[k] = k % 2 ? 3 : 1;
+    ok(*state, lcm_bootstrap(*state, i, (lcm_series[]){{v, NULL}, {v, w}}, 2, 401, 1));
+    assert_int_equal(i[0].n, 400);
+    assert_true(i[0].mean == 0.5 && i[1].mean == 0.75);
+    /* normal approximation: ± 1.96 sqrt(.25 / 400) = .049; 2000 resamples leave some ± .004 */
+    assert_true(fabs(i[0].low - 0.451) < 0.012 && fabs(i[0].high - 0.549) < 0.012);
+    /* delta method for the ratio: sd = sqrt(E[w²(v - .75)²]) / E[w] / 20 = .75 / 2 / 20, half width .0368 */
+    assert_true(fabs(i[1].low - 0.7132) < 0.012 && fabs(i[1].high - 0.7868) < 0.012);
+    ok(*state, lcm_bootstrap(*state, i, &(lcm_series){v, NULL}, 1, 1, 1));
+    assert_true(i[0].mean == 0 && i[0].low == 0 && i[0].high == 0);
+    ok(*state, lcm_bootstrap(*state, i, &(lcm_series){v + 400, NULL}, 1, 1, 1));
+    assert_true(i[0].n == 0 && isnan(i[0].mean) && isnan(i[0].low));
+    ok(*state, lcm_bootstrap(*state, i, &(lcm_series){v, NULL}, 1, 0, 1));
+    assert_true(i[0].n == 0 && isnan(i[0].mean));
+}
+
+/* Documents differ by far more than the two models do: unpaired nothing could be told. */
+static void pairing_takes_out_the_documents(void **state) {
+    double a[100], b[100];
+    lcm_interval alone;
+    lcm_paired p;
+    for (int k = 0; k < 100; k++) a[k] = (k * 37) % 100, b[k] = a[k] + (k % 3 ? 0.5 : -0.25);
+    ok(*state, lcm_bootstrap(*state, &alone, &(lcm_series){a, NULL}, 1, 100, 1));
+    ok(*state, lcm_bootstrap_paired(*state, &p, &(lcm_series){a, NULL}, &(lcm_series){b, NULL}, 100, 1));
+    assert_int_equal(p.n, 100);
+    assert_near(p.diff, (66 * 0.5 - 34 * 0.25) / 100, 1e-12);
+    assert_true(alone.high - alone.low > 10 && p.high - p.low < 0.2 && p.low > 0.1);
+    assert_near(p.p, 2.0 / (LCM_RESAMPLES + 1), 1e-12); /* no resample is below 0 */
+    ok(*state, lcm_bootstrap_paired(*state, &p, &(lcm_series){a, NULL}, &(lcm_series){a, NULL}, 100, 1));
+    assert_true(p.diff == 0 && p.p == 1);
+    b[0] = NAN;
+    ok(*state, lcm_bootstrap_paired(*state, &p, &(lcm_series){a, NULL}, &(lcm_series){b, NULL}, 1, 1));
+    assert_true(p.n == 0 && isnan(p.diff) && isnan(p.p));
+}
+
+/* Under the null hypothesis p is uniform: of 200 comparisons about 10 are below .05. P(more than 22) < 2e-4. */
+static void chance_is_not_called_real(void **state) {
+    double a[80], b[80];
+    int called = 0;
+    for (uint64_t trial = 0; trial < 200; trial++) {
+        lcm_rng rng = lcm_rng_make(trial, LCM_RNG_TEST);
+        lcm_paired p;
+        for (int k = 0; k < 80; k++) a[k] = lcm_rng_normal(&rng), b[k] = lcm_rng_normal(&rng);
+        ok(*state, lcm_bootstrap_paired(*state, &p, &(lcm_series){a, NULL}, &(lcm_series){b, NULL}, 80, 1));
+        called += p.p < 0.05;
+    }
+    assert_in_range(called, 2, 22);
+}
+
+/* ---- tables ---- */
+
+/* Two documents and a model with two seeds, a baseline, a number of the corpus, a weighted metric. */
+static void fill(lcm_ctx *ctx, lcm_results *r) {
+    double *v, *w;
+    size_t row;
+    ok(ctx, lcm_results_init(ctx, r, "next"));
+    ok(ctx, lcm_results_file(ctx, r, "a <b>.txt"));
+    ok(ctx, lcm_results_document(ctx, r, "a:1", 5));
+    ok(ctx, lcm_results_document(ctx, r, "a:2", 7));
+    assert_int_equal(lcm_results_document(ctx, r, "a:1", 1), LCM_ERR_ARG);
+    ok(ctx, lcm_results_skip(ctx, r, "empty", 1));
+    ok(ctx, lcm_results_skip(ctx, r, "empty", 2));
+    for (int seed = 1; seed <= 2; seed++) {
+        ok(ctx, lcm_results_row(ctx, &row, r, "ours", "two_tower", seed));
+        r->rows[row].parameters = 1000;
+        r->rows[row].train = (lcm_train_record){.steps = 9, .items = 1e6, .unit = "concepts", .flops = 6e9, .seconds = 12.5, .seed = 3};
+        ok(ctx, lcm_results_metric(ctx, &v, NULL, r, row, "l2", LCM_BETTER_LOWER));
+        v[0] = seed, v[1] = 4;
+        ok(ctx, lcm_results_metric(ctx, &v, &w, r, row, "mi", LCM_BETTER_HIGHER));
+        v[0] = 1, v[1] = 2, w[0] = seed, w[1] = 3;
+        ok(ctx, lcm_results_corpus_metric(ctx, r, row, "bleu", LCM_BETTER_HIGHER, 10 * seed));
+        assert_int_equal(lcm_results_metric(ctx, &v, NULL, r, row, "l2", LCM_BETTER_LOWER), LCM_ERR_ARG);
+    }
+    ok(ctx, lcm_results_row(ctx, &row, r, "mean", "baseline", LCM_NO_SEED));
+    ok(ctx, lcm_results_metric(ctx, &v, NULL, r, row, "ratio", LCM_BETTER_NEITHER)); /* nothing measured */
+    json_object_set_new(r->facts, "beam", json_integer(1));
+}
+
+static void seeds_become_one_row(void **state) {
+    lcm_results r;
+    const lcm_result_metric *m;
+    fill(*state, &r);
+    assert_int_equal(r.skipped[0].n, 3);
+    assert_int_equal(r.sentences, 12);
+    ok(*state, lcm_results_finish(*state, &r, 1));
+    m = lcm_result_find(&r.rows[1], "mi");
+    assert_near(m->mean, (2 * 1 + 3 * 2) / 5.0, 1e-15);
+    ok(*state, lcm_results_merge_seeds(*state, &r, 1));
+    assert_int_equal(r.n_rows, 2);
+    assert_int_equal(r.rows[0].n_seeds, 2);
+    assert_int_equal(r.rows[0].seeds[1], 2);
+    m = lcm_result_find(&r.rows[0], "l2");
+    assert_true(m->values[0] == 1.5 && m->values[1] == 4 && m->mean == 2.75);
+    assert_true(m->seed_means[0] == 2.5 && m->seed_means[1] == 3);
+    assert_near(m->sd, 0.5 / sqrt(2), 1e-15);
+    m = lcm_result_find(&r.rows[0], "mi");
+    assert_true(m->weights[0] == 1.5 && m->weights[1] == 3 && m->values[0] == 1);
+    m = lcm_result_find(&r.rows[0], "bleu");
+    assert_true(m->mean == 15 && isnan(m->low));
+    assert_near(m->sd, 10 / sqrt(2), 1e-12);
+    m = lcm_result_find(&r.rows[1], "ratio");
+    assert_true(isnan(m->mean) && isnan(m->low));
+    lcm_results_free(&r);
+}
+
+static void json_gives_the_same_table(void **state) {
+    lcm_results r, back;
+    char *text, *again;
+    fill(*state, &r);
+    ok(*state, lcm_results_merge_seeds(*state, &r, 1));
+    ok(*state, lcm_results_write(*state, &text, &r));
+    ok(*state, lcm_results_read(*state, &back, text, strlen(text), "text"));
+    ok(*state, lcm_results_write(*state, &again, &back));
+    assert_string_equal(text, again); /* %.17g gives every double back */
+    assert_true(back.rows[0].train.flops == 6e9 && back.rows[0].metrics[0].better == LCM_BETTER_LOWER);
+    free(text);
+    free(again);
+    lcm_results_free(&r);
+    lcm_results_free(&back);
+}
+
+static void no_infinite_values(void **state) {
+    lcm_results r;
+    double *v, *w;
+    size_t row;
+    ok(*state, lcm_results_init(*state, &r, "t"));
+    ok(*state, lcm_results_document(*state, &r, "d", 1));
+    ok(*state, lcm_results_row(*state, &row, &r, "m", "k", 1));
+    ok(*state, lcm_results_metric(*state, &v, &w, &r, row, "x", LCM_BETTER_LOWER));
+    v[0] = INFINITY;
+    assert_int_equal(lcm_results_finish(*state, &r, 1), LCM_ERR_NUMERIC);
+    v[0] = 1, w[0] = -1;
+    assert_int_equal(lcm_results_finish(*state, &r, 1), LCM_ERR_NUMERIC);
+    w[0] = NAN;
+    assert_int_equal(lcm_results_finish(*state, &r, 1), LCM_ERR_NUMERIC);
+    w[0] = 0;
+    ok(*state, lcm_results_finish(*state, &r, 1));
+    assert_true(isnan(r.rows[0].metrics[0].mean));
+    lcm_results_free(&r);
+}
+
+/* Seeds that measured different things are no repetition of one another. */
+static void unequal_seeds_are_refused(void **state) {
+    lcm_results r;
+    double *v;
+    size_t row;
+    ok(*state, lcm_results_init(*state, &r, "t"));
+    ok(*state, lcm_results_document(*state, &r, "d", 1));
+    for (int seed = 1; seed <= 2; seed++) {
+        ok(*state, lcm_results_row(*state, &row, &r, "m", "k", seed));
+        ok(*state, lcm_results_metric(*state, &v, NULL, &r, row, seed == 1 ? "x" : "y", LCM_BETTER_LOWER));
+    }
+    assert_int_equal(lcm_results_merge_seeds(*state, &r, 1), LCM_ERR_ARG);
+    lcm_results_free(&r);
+}
+
+/* ---- hostile files: one change each to a good one ---- */
+
+static const char good[] =
+    "{\"schema\": \"lcm.eval/1\", \"task\": \"t\", \"files\": [\"f\"], \"sentences\": 3, \"skipped\": {\"e\": 1}, \"facts\": {},"
+    " \"documents\": [\"a\", \"b\"], \"rows\": [{\"model\": \"m\", \"kind\": \"k\", \"parameters\": 1, \"train\": null,"
+    " \"seconds\": null, \"seeds\": [1], \"metrics\": {\"x\": {\"mean\": 1.5, \"low\": 1, \"high\": 2,"
+    " \"higher_is_better\": true, \"values\": [1, 2], \"weights\": [1, 1]}}}]}";
+
+static const struct {
+    const char *from, *to;
+    lcm_status want;
+} changes[] = {
+    {"{", "{", LCM_OK},
+    {"\"t\"", "\"t\", \"of a later minor version\": [1]", LCM_OK},
+    {"{\"schema\"", "[\"schema\"", LCM_ERR_FORMAT},
+    {"lcm.eval/1", "lcm.eval/2", LCM_ERR_VERSION},
+    {"\"lcm.eval/1\"", "1", LCM_ERR_FORMAT},
+    {"\"t\"", "null", LCM_ERR_FORMAT},
+    {"[\"f\"]", "[1]", LCM_ERR_FORMAT},
+    {"\"e\": 1", "\"e\": \"1\"", LCM_ERR_FORMAT},
+    {"\"sentences\": 3", "\"sentences\": 3.5", LCM_ERR_FORMAT},
+    {"\"facts\": {}", "\"facts\": []", LCM_ERR_FORMAT},
+    {"\"b\"]", "\"a\"]", LCM_ERR_FORMAT},
+    {"\"b\"]", "2]", LCM_ERR_FORMAT},
+    {", \"b\"]", "]", LCM_ERR_FORMAT},
+    {"\"m\"", "7", LCM_ERR_FORMAT},
+    {"\"train\": null", "\"train\": {\"steps\": -1}", LCM_ERR_FORMAT},
+    {"\"train\": null", "\"train\": {\"steps\": 1, \"unit\": \"concepts\"}", LCM_OK},
+    {"\"seconds\": null", "\"seconds\": \"1\"", LCM_ERR_FORMAT},
+    {"\"seeds\": [1]", "\"seeds\": [0.5]", LCM_ERR_FORMAT},
+    {"\"mean\": 1.5", "\"mean\": 1.6", LCM_ERR_FORMAT},
+    {"\"mean\": 1.5", "\"mean\": null", LCM_ERR_FORMAT},
+    {"\"mean\": 1.5", "\"mean\": NaN", LCM_ERR_FORMAT},
+    {"\"mean\": 1.5", "\"mean\": 1e999", LCM_ERR_FORMAT},
+    {"\"mean\": 1.5, ", "", LCM_ERR_FORMAT},
+    {"\"low\": 1", "\"low\": {}", LCM_ERR_FORMAT},
+    {"\"higher_is_better\": true", "\"higher_is_better\": 1", LCM_ERR_FORMAT},
+    {"[1, 2]", "[1]", LCM_ERR_FORMAT},
+    {"[1, 2]", "[1, \"2\"]", LCM_ERR_FORMAT},
+    {"[1, 1]", "[1, -1]", LCM_ERR_FORMAT},
+    {"[1, 1]", "[1, null]", LCM_ERR_FORMAT},
+    {"\"high\": 2", "\"high\": 2, \"seed_means\": [1, 2], \"sd\": 1", LCM_ERR_FORMAT},
+    {"\"high\": 2", "\"high\": 2, \"seed_means\": [1.5]", LCM_ERR_FORMAT},
+    {"\"high\": 2", "\"high\": 2, \"high\": 2", LCM_ERR_FORMAT},
+    {"}}}]}", "}}}]", LCM_ERR_FORMAT},
+};
+
+static void broken_files_are_refused(void **state) {
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        char text[2048];
+        const char *at = strstr(good, changes[i].from);
+        lcm_results r;
+        lcm_status st;
+        assert_non_null(at);
+        snprintf(text, sizeof text, "%.*s%s%s", (int)(at - good), good, changes[i].to, at + strlen(changes[i].from));
+        st = lcm_results_read(*state, &r, text, strlen(text), "file");
+        if (st != changes[i].want) fail_msg("'%s' for '%s': %s", changes[i].to, changes[i].from, lcm_ctx_message(*state));
+        if (st) assert_true(strncmp(lcm_ctx_message(*state), "file", 4) == 0 && r.task == NULL);
+        lcm_results_free(&r);
+    }
+    for (size_t n = 0; n < sizeof good - 1; n++) {
+        lcm_results r;
+        assert_int_equal(lcm_results_read(*state, &r, good, n, "file"), LCM_ERR_FORMAT);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(interval_of_coins),          cmocka_unit_test(pairing_takes_out_the_documents),
+        cmocka_unit_test(chance_is_not_called_real),  cmocka_unit_test(seeds_become_one_row),
+        cmocka_unit_test(json_gives_the_same_table),  cmocka_unit_test(no_infinite_values),
+        cmocka_unit_test(unequal_seeds_are_refused),  cmocka_unit_test(broken_files_are_refused),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
