@@ -27,13 +27,13 @@ static json_t *tensor_json(const lcm_modelinfo *info, size_t i, const options *o
     return row;
 }
 
-/* The configuration is JSON inside a string: shown as an object when it parses. */
+/* Objects are JSON inside strings: shown as objects when they parse. */
 static json_t *meta_json(const lcm_modelinfo *info) {
     json_t *all = json_object();
     const char *key;
     for (size_t i = 0; (key = lcm_modelinfo_meta_key(info, i)) != NULL; i++) {
         const char *value = lcm_modelinfo_meta(info, key);
-        json_t *parsed = strcmp(key, "lcm.config") == 0 ? json_loads(value, JSON_REJECT_DUPLICATES, NULL) : NULL;
+        json_t *parsed = *value == '{' ? json_loads(value, JSON_REJECT_DUPLICATES, NULL) : NULL;
         json_object_set_new(all, key, parsed ? parsed : json_string(value));
     }
     return all;
@@ -63,6 +63,22 @@ static void show_tensor(cli *c, const lcm_modelinfo *info, size_t i, const optio
     cli_print(c, "\n");
 }
 
+/* What training has cost so far, in words. */
+static void show_training(cli *c, const lcm_modelinfo *info) {
+    const char *text = lcm_modelinfo_meta(info, "lcm.train");
+    json_t *t = text ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
+    double flops = json_number_value(json_object_get(t, "flops")), seconds = json_number_value(json_object_get(t, "seconds"));
+    if (json_is_object(t)) {
+        cli_print(c, "training: %lld steps, %.0f ", (long long)json_integer_value(json_object_get(t, "steps")),
+                  json_number_value(json_object_get(t, "items")));
+        cli_print_text(c, json_is_string(json_object_get(t, "unit")) ? json_string_value(json_object_get(t, "unit")) : "items");
+        if (flops > 0) cli_print(c, ", %.4g FLOP", flops);
+        if (seconds > 0) cli_print(c, ", %.4g s", seconds);
+        cli_print(c, ", seed %lld\n", (long long)json_integer_value(json_object_get(t, "seed")));
+    }
+    json_decref(t);
+}
+
 static void show(cli *c, const lcm_modelinfo *info, const options *o, int64_t *bad) {
     size_t n = lcm_modelinfo_count(info);
     const char *key;
@@ -72,6 +88,7 @@ static void show(cli *c, const lcm_modelinfo *info, const options *o, int64_t *b
         cli_print_text(c, lcm_modelinfo_meta(info, key));
         cli_print(c, "\n");
     }
+    show_training(c, info);
     cli_print(c, "parameters: %" PRId64 "\ntensors: %zu\n", lcm_modelinfo_parameters(info), n);
     for (size_t i = 0; i < n && !c->out_errno; i++) show_tensor(c, info, i, o, bad);
 }

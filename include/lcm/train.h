@@ -2,7 +2,8 @@
  *
  * The configuration names a "kind" and a run folder ("train.run"); the folder receives
  * checkpoints, of which the newest always loads, and metrics.jsonl with one object per step. Calling
- * again with the same folder resumes, with the same bits as a run that was never stopped. */
+ * again with the same folder resumes, with the same bits as a run that was never stopped,
+ * but for the seconds that the model file says it took. */
 #ifndef LCM_TRAIN_H
 #define LCM_TRAIN_H
 

@@ -24,6 +24,7 @@ lcm_tensor *lcm_op_linear(lcm_tape *t, lcm_tensor *x, lcm_tensor *w, lcm_tensor 
     y = lcm_op_begin(t, &n, LCM_OP_linear, linear_back, x->rows, w->rows, in, 3, sizeof half);
     if (y == NULL) return NULL;
     if (n) *(lcm_bf16 **)n->saved = half;
+    lcm_op_count(t, 2.0 * (double)x->rows * (double)x->cols * (double)w->rows * (1 + lcm_pushes(n, x) + lcm_pushes(n, w)));
     lcm_k_linear_fwd(half, y->x, x->x, w->x, b ? b->x : NULL, x->rows, x->cols, w->rows);
     return y;
 }

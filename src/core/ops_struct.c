@@ -18,6 +18,17 @@ static void attention_back(lcm_node *n) {
                         &s->shape);
 }
 
+/* Scores and weighted values forward; backward their gradient, and what each of q, k, v needs of it. */
+static double attention_flops(const lcm_attn_shape *s, const lcm_node *n, const lcm_tensor *q, const lcm_tensor *k,
+                              const lcm_tensor *v) {
+    int to_scores = lcm_pushes(n, q) + lcm_pushes(n, k);
+    double pairs = 0;
+    for (int64_t i = 0; i < s->n_seg; i++)
+        for (int32_t r = s->q_off[i]; r < s->q_off[i + 1]; r++)
+            pairs += s->limit ? s->limit[r] : s->k_off[i + 1] - s->k_off[i];
+    return 2 * pairs * (double)(s->H * s->K) * (2 + lcm_pushes(n, v) + to_scores + (to_scores > 0));
+}
+
 lcm_tensor *lcm_op_attention(lcm_tape *t, lcm_tensor *q, lcm_tensor *k, lcm_tensor *v, const lcm_attn_spec *spec) {
     lcm_tensor *in[] = {q, k, v}, *y;
     lcm_node *n;
@@ -39,6 +50,7 @@ lcm_tensor *lcm_op_attention(lcm_tape *t, lcm_tensor *q, lcm_tensor *k, lcm_tens
         if (s.lse == NULL) return NULL;
         memcpy(n->saved, &s, sizeof s);
     }
+    lcm_op_count(t, attention_flops(&s.shape, n, q, k, v));
     lcm_k_attention_fwd(y->x, s.lse, q->x, k->x, v->x, &s.shape, scratch, stride);
     return y;
 }
@@ -169,6 +181,7 @@ lcm_loss lcm_op_xent(lcm_tape *t, lcm_tensor *h, lcm_tensor *E, const int32_t *t
         *(loss_saved *)n->saved = (loss_saved){dh, dE};
     }
     if (y == NULL || lcm_tape_status(t)) return loss;
+    lcm_op_count(t, 2.0 * (double)h->rows * (double)h->cols * (double)E->rows * (1 + lcm_pushes(n, h) + lcm_pushes(n, E)));
     loss.sum = lcm_k_xent(lcm_tape_bf16(t), dh, dE, loss.rows, hit, h->x, E->x, target, w, h->rows, h->cols, E->rows, smoothing, scratch);
     y->x[0] = (real)loss.sum;
     loss.out = y;

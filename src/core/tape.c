@@ -12,6 +12,7 @@ struct lcm_tape {
     lcm_bf16 *half;
     lcm_status status;
     lcm_rng dropout;
+    double flops;
     lcm_op_kind mutant;
     real mutant_factor;
     int mutant_drop;
@@ -55,6 +56,8 @@ bool lcm_tape_training(const lcm_tape *t) { return t->opts.train; }
 void lcm_tape_set_bf16(lcm_tape *t, lcm_bf16 *half) { t->half = half; }
 lcm_bf16 *lcm_tape_bf16(const lcm_tape *t) { return t->half; }
 lcm_arena *lcm_tape_arena(lcm_tape *t) { return t->arena; }
+double lcm_tape_flops(const lcm_tape *t) { return t->flops; }
+void lcm_op_count(lcm_tape *t, double flops) { t->flops += flops; }
 
 void lcm_tape_seed(lcm_tape *t, uint64_t seed, uint64_t step) {
     t->dropout = lcm_rng_make(seed, LCM_RNG_DROPOUT + (step << 8));

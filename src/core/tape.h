@@ -61,6 +61,11 @@ lcm_bf16 *lcm_tape_bf16(const lcm_tape *t);
 /* Scratch in the step arena; sets the sticky status on failure. */
 void *lcm_tape_alloc(lcm_tape *t, size_t bytes);
 
+/* Floating-point operations of matrix products since the tape was made (a reset keeps the count): multiply and add
+ * are two. Forward passes as computed, backward passes as recorded: a product for every operand that wants a
+ * gradient. What attention computes again in its backward pass does not count. */
+double lcm_tape_flops(const lcm_tape *t);
+
 /* New uninitialised tensor; a constant over caller memory; a copy of caller data. */
 lcm_tensor *lcm_tensor_new(lcm_tape *t, int64_t rows, int64_t cols);
 lcm_tensor *lcm_tensor_const(lcm_tape *t, const real *x, int64_t rows, int64_t cols); /* borrowed until reset */
@@ -88,6 +93,9 @@ struct lcm_node {
  * when no gradient is wanted. `saved_size` bytes are put at node->saved. */
 lcm_tensor *lcm_op_begin(lcm_tape *t, lcm_node **node, lcm_op_kind kind, lcm_backward_fn backward, int64_t rows,
                          int64_t cols, lcm_tensor *const *in, int n_in, size_t saved_size);
+void lcm_op_count(lcm_tape *t, double flops); /* adds to lcm_tape_flops */
+/* 1 for an input whose gradient the node will push, else 0: each costs a product more. */
+static inline int lcm_pushes(const lcm_node *n, const lcm_tensor *x) { return n && x->needs; }
 /* Gradient buffer of an input that needs one, else NULL. Always allocated before backward runs. */
 static inline real *lcm_grad(const lcm_tensor *x) { return x && x->needs ? x->g : NULL; }
 

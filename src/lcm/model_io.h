@@ -10,6 +10,7 @@ typedef struct lcm_model_save_opts {
     lcm_dtype dtype;          /* of parameters: F32 or F16 */
     uint64_t space;           /* SONAR space that the model was trained in */
     const json_t *provenance; /* or NULL */
+    const lcm_train_record *train; /* what it cost, or NULL */
     const real *x;            /* flat values instead of the model's own (averaged weights), or NULL */
 } lcm_model_save_opts;
 

@@ -83,6 +83,7 @@ static lcm_status read_meta(lcm_ctx *ctx, lcm_model_meta *m, const lcm_st *st) {
     if (!lcm_space_parse(&m->space, space))
         LCM_FAIL(ctx, LCM_ERR_FORMAT, "lcm.space: '%.40s' is not 16 hex digits", space);
     LCM_TRY(read_object(ctx, &m->config, st, "lcm.config"));
+    LCM_TRY(lcm_train_record_read(ctx, &m->train, st));
     if (lcm_st_meta(st, "lcm.provenance")) return read_object(ctx, &m->provenance, st, "lcm.provenance");
     m->provenance = json_object();
     if (m->provenance == NULL) LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory");

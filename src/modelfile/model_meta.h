@@ -1,9 +1,10 @@
-/* What makes a safetensors file a model of ours: five keys of its __metadata__.
+/* What makes a safetensors file a model of ours: keys of its __metadata__ (and "lcm.train", in
+ * modelfile/train_record.h).
  *
  *   lcm.format      "1"; a later number is refused with LCM_ERR_VERSION
  *   lcm.kind        what reads it: "sonar", "base", "two_tower", …
  *   lcm.config      JSON object, the typed configuration of that kind
- *   lcm.provenance  JSON object, where it comes from: corpus, steps, revision; for people, may be absent
+ *   lcm.provenance  JSON object, where it comes from: corpus, revision; for people, may be absent
  *   lcm.space       16 hex digits: the SONAR space that the vectors live in
  *
  * The space is born with a SONAR model and copied from then on: conversion to another number type
@@ -13,7 +14,7 @@
 
 #include <jansson.h>
 
-#include "modelfile/safetensors.h"
+#include "modelfile/train_record.h"
 
 enum { LCM_MODEL_FORMAT = 1, LCM_KIND_CAP = 32 };
 
@@ -21,9 +22,10 @@ typedef struct lcm_model_meta {
     char kind[LCM_KIND_CAP];
     uint64_t space;
     json_t *config, *provenance; /* objects, owned */
+    lcm_train_record train;      /* of modelfile/train_record.h; empty when the file has none */
 } lcm_model_meta;
 
-/* Sets the five keys. kind: 1 to 31 of a-z 0-9 _; config and provenance: JSON objects, borrowed;
+/* Sets these five keys. kind: 1 to 31 of a-z 0-9 _; config and provenance: JSON objects, borrowed;
  * provenance may be NULL. LCM_ERR_ARG. */
 lcm_status lcm_model_meta_write(lcm_ctx *ctx, lcm_st_writer *w, const char *kind, uint64_t space, const json_t *config,
                                 const json_t *provenance);

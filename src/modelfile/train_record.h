@@ -13,7 +13,8 @@ typedef struct lcm_train_record {
     double items;     /* concepts or tokens read, each as often as it was */
     char unit[16];    /* "concepts", "tokens"; "" when there is no record */
     double flops;     /* floating-point operations of all forward and backward passes */
-    double seconds;   /* wall clock in training steps, without validation and checkpoints */
+    double seconds;   /* wall clock in training steps, without validation and checkpoints. Alone it is no function of
+                         configuration and data. 0, like flops 0: not counted */
     int64_t seed;
 } lcm_train_record;
 

@@ -8,13 +8,14 @@
 #include "modelfile/params_io.h"
 
 static lcm_status put_meta(lcm_ctx *ctx, lcm_st_writer *w, const lcm_sonar *m, const lcm_tokenizer *tok, uint64_t space,
-                           const json_t *provenance) {
+                           const json_t *provenance, const lcm_train_record *train) {
     json_t *config = lcm_config_write(&m->config, lcm_sonar_config_fields);
     lcm_buf langs = {0};
     lcm_status st = config ? LCM_OK : lcm_fail(ctx, LCM_ERR_NOMEM, "out of memory: configuration");
     for (int i = 0; st == LCM_OK && i < lcm_tokenizer_n_langs(tok); i++)
         st = lcm_buf_printf(ctx, &langs, "%s%s", i ? " " : "", lcm_tokenizer_lang(tok, i));
     if (st == LCM_OK) st = lcm_model_meta_write(ctx, w, "sonar", space, config, provenance);
+    if (st == LCM_OK && train) st = lcm_train_record_write(ctx, w, train);
     if (st == LCM_OK) st = lcm_st_writer_meta(ctx, w, "lcm.langs", langs.data ? langs.data : "");
     lcm_buf_free(&langs);
     json_decref(config);
@@ -22,7 +23,7 @@ static lcm_status put_meta(lcm_ctx *ctx, lcm_st_writer *w, const lcm_sonar *m, c
 }
 
 lcm_status lcm_sonar_write(lcm_ctx *ctx, lcm_buf *out, const lcm_sonar *m, const real *x, const lcm_tokenizer *tok,
-                           lcm_dtype dtype, uint64_t space, const json_t *provenance) {
+                           lcm_dtype dtype, uint64_t space, const json_t *provenance, const lcm_train_record *train) {
     lcm_st_writer *w = NULL;
     size_t tok_len;
     const void *tok_bytes = lcm_tokenizer_model(tok, &tok_len);
@@ -33,7 +34,7 @@ lcm_status lcm_sonar_write(lcm_ctx *ctx, lcm_buf *out, const lcm_sonar *m, const
         space = lcm_hash64(space, x ? x : m->params.x, (size_t)m->params.n_flat * sizeof(real));
     }
     LCM_TRY(lcm_st_writer_new(ctx, &w));
-    st = put_meta(ctx, w, m, tok, space, provenance);
+    st = put_meta(ctx, w, m, tok, space, provenance, train);
     if (st == LCM_OK) st = lcm_params_put(ctx, w, &m->params, x, dtype);
     if (st == LCM_OK) st = lcm_st_writer_add(ctx, w, "tokenizer.model", LCM_DT_U8, &dim, 1, tok_bytes);
     if (st == LCM_OK) st = lcm_st_writer_commit_buf(ctx, w, out);

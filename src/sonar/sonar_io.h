@@ -8,7 +8,7 @@
 
 #include <jansson.h>
 
-#include "modelfile/safetensors.h"
+#include "modelfile/train_record.h"
 #include "sonar/model.h"
 #include "token/tokenizer.h"
 
@@ -26,8 +26,9 @@ lcm_status lcm_sonar_load(lcm_ctx *ctx, lcm_sonar_file *out, const char *path, i
 void lcm_sonar_file_close(lcm_sonar_file *f);
 
 /* Appends the file's bytes. x: flat parameter values (NULL = the model's own). space 0: a new one,
- * the hash of tokeniser and values. provenance: JSON object or NULL. */
+ * the hash of tokeniser and values. provenance: JSON object or NULL. train: what it cost, or NULL. */
 lcm_status lcm_sonar_write(lcm_ctx *ctx, lcm_buf *out, const lcm_sonar *m, const real *x, const lcm_tokenizer *tok,
-                           lcm_dtype dtype, uint64_t space, const json_t *provenance);
+                           lcm_dtype dtype, uint64_t space, const json_t *provenance,
+                           const lcm_train_record *train);
 
 #endif

@@ -73,7 +73,7 @@ typedef struct state {
 
 static lcm_status write_model(lcm_ctx *ctx, void *user, const real *x, lcm_buf *out) {
     const state *s = user;
-    lcm_model_save_opts o = {.dtype = LCM_DT_REAL, .space = s->space, .provenance = s->provenance, .x = x};
+    lcm_model_save_opts o = {.dtype = LCM_DT_REAL, .space = s->space, .provenance = s->provenance, .train = &s->task->record, .x = x};
     return lcm_model_write(ctx, out, s->model, &o);
 }
 
@@ -150,9 +150,8 @@ static lcm_status make_model(lcm_ctx *ctx, state *s, const config *c, const json
 static lcm_status prepare(lcm_ctx *ctx, state *s, const config *c, const json_t *resolved) {
     LCM_TRY(open_stores(ctx, s, c));
     LCM_TRY(make_model(ctx, s, c, resolved));
-    s->provenance = json_pack("{s:s, s:I, s:I, s:I, s:I}", "end_of_text", c->end_of_text, "seed", (json_int_t)c->train.seed,
-                              "steps", (json_int_t)c->train.lr.max_steps, "documents", (json_int_t)lcm_store_n_docs(s->store),
-                              "concepts", (json_int_t)lcm_store_n_concepts(s->store));
+    s->provenance = json_pack("{s:s, s:I, s:I}", "end_of_text", c->end_of_text, "documents",
+                              (json_int_t)lcm_store_n_docs(s->store), "concepts", (json_int_t)lcm_store_n_concepts(s->store));
     if (s->provenance == NULL) LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: provenance");
     LCM_TRY(lcm_criterion_new(ctx, &s->criterion, s->model, &c->criterion));
     lcm_log(ctx, LCM_LOG_INFO, "%s: %lld parameters", c->kind, (long long)s->model->params.count);

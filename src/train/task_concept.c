@@ -189,7 +189,8 @@ lcm_status lcm_task_concept_new(lcm_ctx *ctx, lcm_task **out, const lcm_task_con
     s->valid = valid && valid->n ? valid : NULL;
     s->write_model = write;
     s->user = user;
-    s->task = (lcm_task){s, &model->params, "concepts", loss, s->valid ? validate : NULL, write_model, tell, seek};
+    s->task = (lcm_task){.self = s, .params = &model->params, .unit = "concepts", .loss = loss, .validate = s->valid ? validate : NULL,
+                         .write_model = write_model, .tell = tell, .seek = seek};
     st = lcm_batches_new(ctx, &s->batches, train->lengths, train->n, &pack);
     if (st) {
         free(s);

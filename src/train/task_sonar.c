@@ -103,7 +103,7 @@ static lcm_status validate(lcm_ctx *ctx, void *self, lcm_tape *t, lcm_task_loss 
 
 static lcm_status write_model(lcm_ctx *ctx, void *self, const real *x, lcm_buf *out) {
     task_sonar *s = self;
-    return lcm_sonar_write(ctx, out, s->model, x, s->tok, LCM_DT_REAL, s->space, NULL);
+    return lcm_sonar_write(ctx, out, s->model, x, s->tok, LCM_DT_REAL, s->space, NULL, &s->task.record);
 }
 
 static void tell(void *self, int64_t state[LCM_TASK_STATE]) {
@@ -132,7 +132,8 @@ lcm_status lcm_task_sonar_new(lcm_ctx *ctx, lcm_task **out, const lcm_task_sonar
     s->space = space;
     s->train = train;
     s->valid = valid;
-    s->task = (lcm_task){s, &model->params, "tokens", loss, valid ? validate : NULL, write_model, tell, seek};
+    s->task = (lcm_task){.self = s, .params = &model->params, .unit = "tokens", .loss = loss, .validate = valid ? validate : NULL,
+                         .write_model = write_model, .tell = tell, .seek = seek};
     if (config->objective.freeze_encoder) {
         lcm_params_freeze(&model->params, "encoder", true);
         lcm_params_freeze(&model->params, "layer_norm", true);

@@ -46,7 +46,7 @@ typedef struct trainer {
     lcm_bf16 *half; /* NULL = f32 */
     real *m, *v, *ema;
     int64_t step, skipped;
-    double items;
+    bool uncounted; /* the run began before operations and seconds were counted: its record leaves them out */
     lcm_rundir *dir;
     FILE *log;
     char note[160];
@@ -62,10 +62,12 @@ static lcm_status save_state(trainer *tr) {
     lcm_st_writer *w = NULL;
     int64_t state[LCM_TASK_STATE] = {0};
     char text[256];
+    const lcm_train_record *r = &tr->task->record;
     lcm_status st = tr->task->write_model(tr->ctx, tr->task->self, tr->ema ? tr->ema : p->x, &model);
     tr->task->tell(tr->task->self, state);
     snprintf(text, sizeof text, "%lld %lld %lld %lld %lld %lld %.17g", (long long)tr->step, (long long)tr->skipped,
-             (long long)state[0], (long long)state[1], (long long)state[2], (long long)state[3], tr->items);
+             (long long)state[0], (long long)state[1], (long long)state[2], (long long)state[3], r->items);
+    if (!tr->uncounted) snprintf(text + strlen(text), sizeof text - strlen(text), " %.17g %.17g", r->flops, r->seconds);
     if (st == LCM_OK) st = lcm_st_writer_new(tr->ctx, &w);
     if (st == LCM_OK) st = lcm_st_writer_meta(tr->ctx, w, "lcm.kind", "trainer");
     if (st == LCM_OK) st = lcm_st_writer_meta(tr->ctx, w, "lcm.trainer", text);
@@ -98,6 +100,8 @@ static lcm_status load_state(trainer *tr, const char *folder) {
     lcm_st *st = NULL;
     long long v[6];
     const char *text;
+    lcm_train_record *r = &tr->task->record;
+    int n;
     lcm_status s;
     LCM_TRY(lcm_path_join(tr->ctx, path, sizeof path, folder, "trainer.safetensors"));
     LCM_TRY(lcm_st_open(tr->ctx, &st, path));
@@ -106,12 +110,13 @@ static lcm_status load_state(trainer *tr, const char *folder) {
     if (s == LCM_OK) s = read_flat(tr, st, "adam_v", tr->v);
     if (s == LCM_OK && tr->ema) s = read_flat(tr, st, "ema", tr->ema);
     text = lcm_st_meta(st, "lcm.trainer");
-    if (s == LCM_OK && (text == NULL || sscanf(text, "%lld %lld %lld %lld %lld %lld %lg", v, v + 1, v + 2, v + 3, v + 4,
-                                               v + 5, &tr->items) != 7))
-        s = lcm_fail(tr->ctx, LCM_ERR_FORMAT, "'%s': no trainer state", path);
+    n = sscanf(text ? text : "", "%lld %lld %lld %lld %lld %lld %lg %lg %lg", v, v + 1, v + 2, v + 3, v + 4, v + 5, &r->items,
+               &r->flops, &r->seconds);
+    tr->uncounted = n == 7;
+    if (s == LCM_OK && n != 9 && n != 7) s = lcm_fail(tr->ctx, LCM_ERR_FORMAT, "'%s': no trainer state", path);
     if (s == LCM_OK) {
         int64_t state[LCM_TASK_STATE] = {v[2], v[3], v[4], v[5]};
-        tr->step = v[0];
+        tr->step = r->steps = v[0];
         tr->skipped = v[1];
         s = tr->task->seek(tr->ctx, tr->task->self, state);
     }
@@ -221,7 +226,8 @@ static void update(trainer *tr, double lr, double scale) {
 
 static lcm_status train_step(trainer *tr, json_t *line, lcm_train_report *r) {
     lcm_task_loss total;
-    double norm = 0, count, clip = 1, t0 = lcm_now();
+    lcm_train_record *record = &tr->task->record;
+    double norm = 0, count, clip = 1, t0 = lcm_now(), flops = lcm_tape_flops(tr->tape);
     lcm_params *p = tr->task->params;
     LCM_TRY(accumulate(tr, &total));
     count = total.count > 0 ? total.count : 1;
@@ -242,15 +248,20 @@ static lcm_status train_step(trainer *tr, json_t *line, lcm_train_report *r) {
         if (tr->config->max_grad_norm > 0) clip = lcm_clip_factor(norm, tr->config->max_grad_norm);
         update(tr, r->lr, clip / count);
     }
-    tr->step++;
-    tr->items += total.items;
+    t0 = lcm_now() - t0;
+    record->steps = ++tr->step;
+    record->items += total.items;
+    if (!tr->uncounted) {
+        record->flops += lcm_tape_flops(tr->tape) - flops;
+        record->seconds += t0;
+    }
     r->loss = total.sum / count;
     r->grad_norm = norm;
-    r->items_per_second = total.items / (lcm_now() - t0);
+    r->items_per_second = total.items / t0;
     json_object_set_new(line, "loss", json_real(r->loss));
     json_object_set_new(line, "lr", json_real(r->lr));
     json_object_set_new(line, "grad_norm", json_real(norm));
-    json_object_set_new(line, "items", json_real(tr->items));
+    json_object_set_new(line, "items", json_real(record->items));
     json_object_set_new(line, "per_second", json_real(r->items_per_second));
     put_metrics(line, "", &total);
     return LCM_OK;
@@ -306,7 +317,7 @@ static lcm_status run_steps(trainer *tr, lcm_train_progress_fn progress, void *u
         }
         r.step = tr->step;
         r.skipped = tr->skipped;
-        r.items = tr->items;
+        r.items = tr->task->record.items;
         r.seconds_left = (lcm_now() - t0) / (double)(tr->step - first) * (double)(last - tr->step);
         if (progress) go_on = progress(user, &r);
         if (!go_on) {
@@ -366,6 +377,8 @@ lcm_status lcm_train_loop(lcm_ctx *ctx, const lcm_trainer_config *config, lcm_ta
     lcm_status st;
     if (config->run[0] == '\0') LCM_FAIL(ctx, LCM_ERR_ARG, "train.run: a run folder is required");
     LCM_TRY(lcm_lr_check(ctx, &config->lr));
+    task->record = (lcm_train_record){.seed = config->seed};
+    snprintf(task->record.unit, sizeof task->record.unit, "%s", task->unit);
     tr.tape = lcm_tape_new(ctx, 64 << 20);
     st = tr.tape ? start(&tr, resolved) : lcm_fail(ctx, LCM_ERR_NOMEM, "out of memory: step arena");
     if (st == LCM_OK && config->precision == LCM_PRECISION_BF16)

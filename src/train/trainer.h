@@ -10,6 +10,7 @@
 
 #include <jansson.h>
 
+#include "modelfile/train_record.h"
 #include "nn/params.h"
 #include "train/adamw.h"
 #include "train/lr_schedule.h"
@@ -60,6 +61,7 @@ typedef struct lcm_task {
     /* Position in the data. */
     void (*tell)(void *self, int64_t state[LCM_TASK_STATE]);
     lcm_status (*seek)(lcm_ctx *ctx, void *self, const int64_t state[LCM_TASK_STATE]);
+    lcm_train_record record; /* the run so far, kept by the trainer; write_model puts it into the file */
 } lcm_task;
 
 typedef struct lcm_train_report {

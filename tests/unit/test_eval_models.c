@@ -55,7 +55,7 @@ static void write_sonar(fixture *f) {
         lcm_param *p = m->params.items[i];
         portable_fill(p->t.x, p->t.rows * p->t.cols, "eval/", p->name);
     }
-    ok(f, lcm_sonar_write(f->ctx, &out, m, NULL, tok, LCM_DT_F32, 0, NULL));
+    ok(f, lcm_sonar_write(f->ctx, &out, m, NULL, tok, LCM_DT_F32, 0, NULL, NULL));
     ok(f, lcm_write_file(f->ctx, f->sonar, out.data, out.len));
     lcm_sonar_free(m);
     lcm_tokenizer_free(tok);

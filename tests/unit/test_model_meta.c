@@ -53,13 +53,14 @@ static void round_trip(void **state) {
 /* Writes good keys, then replaces (or, value NULL, leaves out) one. */
 static lcm_status with_key(lcm_ctx *ctx, const char *key, const char *value) {
     static const char *const good[][2] = {
-        {"lcm.format", "1"}, {"lcm.kind", "base"}, {"lcm.config", "{}"}, {"lcm.provenance", "{}"}, {"lcm.space", "0123456789abcdef"}};
+        {"lcm.format", "1"}, {"lcm.kind", "base"}, {"lcm.config", "{}"}, {"lcm.provenance", "{}"}, {"lcm.space", "0123456789abcdef"},
+        {"lcm.train", NULL}};
     lcm_st_writer *w = new_writer(ctx);
     lcm_buf b = {0};
     lcm_model_meta m;
     lcm_st *st;
     lcm_status status;
-    for (size_t i = 0; i < 5; i++) {
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         const char *v = strcmp(good[i][0], key) == 0 ? value : good[i][1];
         if (v) assert_int_equal(lcm_st_writer_meta(ctx, w, good[i][0], v), LCM_OK);
     }
@@ -95,6 +96,14 @@ static void refuses_bad_keys(void **state) {
         {"lcm.config", "[]", LCM_ERR_FORMAT},
         {"lcm.config", "{\"a\":1,\"a\":2}", LCM_ERR_FORMAT},
         {"lcm.provenance", "1", LCM_ERR_FORMAT},
+        {"lcm.train", "{}", LCM_OK},
+        {"lcm.train", "{\"steps\": 3, \"items\": 1e9, \"unit\": \"tokens\", \"flops\": 2.5e20, \"seconds\": 1, \"seed\": 7}", LCM_OK},
+        {"lcm.train", "", LCM_ERR_FORMAT},
+        {"lcm.train", "[]", LCM_ERR_FORMAT},
+        {"lcm.train", "{\"steps\": -1}", LCM_ERR_FORMAT},
+        {"lcm.train", "{\"flops\": \"many\"}", LCM_ERR_FORMAT},
+        {"lcm.train", "{\"unit\": \"0123456789abcdef\"}", LCM_ERR_FORMAT},
+        {"lcm.train", "{\"steps\": 1, \"further\": 1}", LCM_ERR_FORMAT},
         {"lcm.space", "0123456789abcde", LCM_ERR_FORMAT},
         {"lcm.space", "0123456789abcdef0", LCM_ERR_FORMAT},
         {"lcm.space", "0123456789ABCDEF", LCM_ERR_FORMAT},

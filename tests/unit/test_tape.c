@@ -113,6 +113,49 @@ static void null_in_null_out(void **state) {
     close_fixture(&f);
 }
 
+/* By hand: rows x cols x outputs, 2 a product; queries x keys they see x width. */
+static void products_are_counted(void **state) {
+    static const int32_t q_off[] = {0, 2, 3}, k_off[] = {0, 3, 4}, limit[] = {1, 3, 0}, id[] = {0, 1, 2};
+    fixture f;
+    lcm_tensor *x, *q, *k;
+    lcm_attn_spec spec = {2, 2, q_off, k_off, limit};
+    double at;
+    (void)state;
+    open_fixture(&f);
+    x = lcm_tensor_const(f.t, f.x, 3, 4);
+    at = lcm_tape_flops(f.t);
+    q = lcm_op_linear(f.t, x, &f.weight, NULL); /* the constant wants no gradient */
+    assert_true(lcm_tape_flops(f.t) - at == 2.0 * 3 * 4 * 3 * 2);
+    at = lcm_tape_flops(f.t);
+    lcm_op_xent(f.t, lcm_op_scale(f.t, &f.weight, 2), &f.weight, id, NULL, 0, NULL);
+    assert_true(lcm_tape_flops(f.t) - at == 2.0 * 3 * 4 * 3 * 3);
+    q = lcm_op_linear(f.t, x, lcm_op_scale(f.t, lcm_tensor_const(f.t, f.w, 2, 4), 1), NULL); /* (3,2), constant */
+    k = lcm_tensor_const(f.t, f.x, 4, 2);
+    at = lcm_tape_flops(f.t);
+    lcm_op_attention(f.t, q, k, k, &spec); /* scores, values */
+    assert_true(lcm_tape_flops(f.t) - at == 2.0 * 4 * 2 * 2);
+    spec.limit = NULL;
+    at = lcm_tape_flops(f.t);
+    lcm_op_attention(f.t, q, k, k, &spec);
+    assert_true(lcm_tape_flops(f.t) - at == 2.0 * 7 * 2 * 2);
+    f.weight.rows = 6, f.weight.cols = 2;
+    q = lcm_op_gather(f.t, &f.weight, id, 3);
+    at = lcm_tape_flops(f.t);
+    lcm_op_attention(f.t, q, k, k, &spec); /* and of the scores: their gradient, that of q */
+    assert_true(lcm_tape_flops(f.t) - at == 2.0 * 7 * 2 * 4);
+    at = lcm_tape_flops(f.t);
+    spec.k_off = q_off;
+    lcm_op_attention(f.t, q, q, q, &spec); /* scores, values; gradients of scores, q, k, v */
+    assert_true(lcm_tape_flops(f.t) - at == 2.0 * 5 * 2 * 6);
+    lcm_tape_reset(f.t, (lcm_tape_opts){0});
+    assert_true(lcm_tape_flops(f.t) > at); /* outlives the step */
+    at = lcm_tape_flops(f.t);
+    f.weight.rows = 3, f.weight.cols = 4;
+    lcm_op_linear(f.t, lcm_tensor_const(f.t, f.x, 3, 4), &f.weight, NULL); /* no backward pass to come */
+    assert_true(lcm_tape_flops(f.t) - at == 2.0 * 3 * 4 * 3);
+    close_fixture(&f);
+}
+
 static void steady_step_allocates_nothing(void **state) {
     fixture f;
     size_t after_second = 0, used = 0;
@@ -267,7 +310,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(out_of_memory_sticks),
         cmocka_unit_test(null_in_null_out),
-        cmocka_unit_test(steady_step_allocates_nothing),
+        cmocka_unit_test(products_are_counted), cmocka_unit_test(steady_step_allocates_nothing),
         cmocka_unit_test(without_record_nothing_is_kept),
         cmocka_unit_test(gradients_accumulate),
         cmocka_unit_test(dropout_masks),
