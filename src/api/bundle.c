@@ -44,6 +44,22 @@ lcm_generation lcm_generation_default(void) {
                             .epsilon_scaling = g.sampler.epsilon_scaling};
 }
 
+lcm_generate_config lcm_generation_settings(const lcm_generation *g) {
+    lcm_generate_config c = lcm_generate_config_default();
+    c.max_gen_len = g->concepts;
+    c.min_gen_len = 0; /* the first concept may say that nothing follows */
+    c.eos_threshold = g->eos_threshold;
+    c.repetition_threshold = g->repetition_threshold;
+    c.seed = g->seed;
+    c.temperature = g->temperature;
+    c.sampler.steps = g->steps;
+    c.sampler.guidance_scale = g->guidance_scale;
+    c.sampler.guidance_rescale = g->guidance_rescale;
+    c.sampler.initial_noise_scale = g->initial_noise_scale;
+    c.sampler.epsilon_scaling = g->epsilon_scaling;
+    return c;
+}
+
 /* Out into JSON and in again: one table holds the limits. */
 lcm_status lcm_generation_check(lcm_ctx *ctx, const lcm_generation *g) {
     lcm_generation copy;

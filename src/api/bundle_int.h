@@ -27,6 +27,7 @@ struct lcm_bundle {
 enum { LCM_BUNDLE_FORMAT = 1, LCM_MAX_BEAM = 64 };
 
 lcm_generation lcm_generation_default(void);
+lcm_generate_config lcm_generation_settings(const lcm_generation *g); /* `g` was checked */
 /* LCM_ERR_ARG names the option: what a bundle.json would refuse. */
 lcm_status lcm_generation_check(lcm_ctx *ctx, const lcm_generation *g);
 

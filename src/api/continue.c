@@ -138,22 +138,10 @@ static lcm_status on_concept(lcm_ctx *ctx, void *user, int64_t prompt, int64_t i
 /* ---- The text ---- */
 
 static void configure(job *j) {
-    const lcm_generation *o = j->opts;
     int64_t room = j->s->bundle->model->max_seq_len - j->sum.prompt_concepts + 1;
-    lcm_generate_config g = lcm_generate_config_default();
-    j->window = o->concepts > room;
-    g.max_gen_len = j->window ? room : o->concepts;
-    g.min_gen_len = 0; /* the first concept may say that nothing follows */
-    g.eos_threshold = o->eos_threshold;
-    g.repetition_threshold = o->repetition_threshold;
-    g.seed = o->seed;
-    g.temperature = o->temperature;
-    g.sampler.steps = o->steps;
-    g.sampler.guidance_scale = o->guidance_scale;
-    g.sampler.guidance_rescale = o->guidance_rescale;
-    g.sampler.initial_noise_scale = o->initial_noise_scale;
-    g.sampler.epsilon_scaling = o->epsilon_scaling;
-    j->config = g;
+    j->config = lcm_generation_settings(j->opts);
+    j->window = j->opts->concepts > room;
+    if (j->window) j->config.max_gen_len = room;
 }
 
 static lcm_status predict(lcm_ctx *ctx, job *j) {
