@@ -6,7 +6,7 @@
 #include "modelfile/params_io.h"
 
 static lcm_status put(lcm_ctx *ctx, lcm_st_writer *w, const lcm_llama *m, const real *x, const lcm_tokenizer *tok,
-                      lcm_dtype dtype, const json_t *provenance) {
+                      lcm_dtype dtype, const json_t *provenance, const lcm_train_record *train) {
     size_t len;
     const void *bytes = lcm_tokenizer_model(tok, &len);
     int64_t dim = (int64_t)len;
@@ -14,16 +14,17 @@ static lcm_status put(lcm_ctx *ctx, lcm_st_writer *w, const lcm_llama *m, const 
     lcm_status st = config ? LCM_OK : lcm_fail(ctx, LCM_ERR_NOMEM, "out of memory: configuration");
     if (st == LCM_OK) st = lcm_model_meta_write(ctx, w, "llama", 0, config, provenance);
     json_decref(config);
+    if (st == LCM_OK && train) st = lcm_train_record_write(ctx, w, train);
     if (st == LCM_OK) st = lcm_params_put(ctx, w, &m->params, x, dtype);
     return st ? st : lcm_st_writer_add(ctx, w, "tokenizer.model", LCM_DT_U8, &dim, 1, bytes);
 }
 
 lcm_status lcm_llama_write(lcm_ctx *ctx, lcm_buf *out, const lcm_llama *m, const real *x, const lcm_tokenizer *tok,
-                           lcm_dtype dtype, const json_t *provenance) {
+                           lcm_dtype dtype, const json_t *provenance, const lcm_train_record *train) {
     lcm_st_writer *w;
     lcm_status st;
     LCM_TRY(lcm_st_writer_new(ctx, &w));
-    st = put(ctx, w, m, x, tok, dtype, provenance);
+    st = put(ctx, w, m, x, tok, dtype, provenance, train);
     if (st == LCM_OK) st = lcm_st_writer_commit_buf(ctx, w, out);
     lcm_st_writer_free(w);
     return st;

@@ -4,7 +4,7 @@
 #ifndef LCM_LLAMA_IO_H
 #define LCM_LLAMA_IO_H
 
-#include "llama/model.h"
+#include "llama/llama.h"
 #include "llama/tokens.h"
 #include "modelfile/model_meta.h"
 
@@ -19,9 +19,10 @@ typedef struct lcm_llama_file {
 lcm_status lcm_llama_load(lcm_ctx *ctx, lcm_llama_file *out, const char *path, bool with_grad);
 void lcm_llama_file_close(lcm_llama_file *f); /* leaves it empty */
 
-/* Appends the file's bytes. x: flat parameter values (NULL = the model's own). provenance: JSON object or NULL. */
+/* Appends the file's bytes. x: flat parameter values (NULL = the model's own). provenance: JSON object or NULL.
+ * train: what it cost, or NULL. */
 lcm_status lcm_llama_write(lcm_ctx *ctx, lcm_buf *out, const lcm_llama *m, const real *x, const lcm_tokenizer *tok,
-                           lcm_dtype dtype, const json_t *provenance);
+                           lcm_dtype dtype, const json_t *provenance, const lcm_train_record *train);
 
 /* Values of a registered model out of a file that has these tensors and no others, but for those that
  * `extra` answers true for. Allocates the parameters. */

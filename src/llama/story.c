@@ -6,7 +6,7 @@
 
 #include "base/io.h"
 #include "base/rng.h"
-#include "llama/decoder.h"
+#include "llama/llama_decoder.h"
 #include "text/segment.h"
 
 typedef struct job {

@@ -34,17 +34,12 @@ static config defaults(void) {
     return c;
 }
 
-/* "data" and "valid" are lists, which the field table does not know. */
+/* What the field table does not know. */
+static const char *const lists[] = {"data", "valid", NULL};
+
 static lcm_status read_config(lcm_ctx *ctx, config *c, const json_t *given) {
-    json_t *rest = json_copy((json_t *)(uintptr_t)given);
-    lcm_status st;
-    if (rest == NULL) LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: configuration");
     *c = defaults();
-    json_object_del(rest, "data");
-    json_object_del(rest, "valid");
-    st = lcm_config_read(ctx, c, fields, rest, "config");
-    json_decref(rest);
-    return st;
+    return lcm_run_config(ctx, c, fields, given, lists);
 }
 
 static lcm_status resolve(lcm_ctx *ctx, json_t **out, const json_t *given) {
@@ -52,11 +47,9 @@ static lcm_status resolve(lcm_ctx *ctx, json_t **out, const json_t *given) {
     LCM_TRY(read_config(ctx, &c, given));
     *out = lcm_config_write(&c, fields);
     if (*out == NULL) LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: configuration");
-    for (int i = 0; i < 2; i++) {
-        const char *key = i ? "valid" : "data";
-        json_t *v = json_object_get(given, key);
-        json_object_set(*out, key, v ? v : json_null());
-        if (v == NULL) json_object_set_new(*out, key, json_array());
+    for (const char *const *key = lists; *key; key++) {
+        json_t *v = json_object_get(given, *key);
+        json_object_set_new(*out, *key, v ? json_incref(v) : json_array());
     }
     return LCM_OK;
 }

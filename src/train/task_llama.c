@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/wrap.h"
+
 const lcm_field lcm_task_llama_fields[] = {
     LCM_F_INT(lcm_task_llama_config, batch_tokens, 2, 1e8, "tokens per micro-batch"),
     LCM_F_INT(lcm_task_llama_config, window, 0, 1e8, "tokens read at once, 0 = as many as model and batch allow"),
@@ -17,12 +19,12 @@ lcm_task_llama_config lcm_task_llama_config_default(void) {
     return (lcm_task_llama_config){.batch_tokens = 4096, .valid_batches = 16};
 }
 
-/* Windows of a corpus. Window w predicts tokens begin … begin+cost-1 of its document, where token n (behind the
- * last) is </s>. */
+/* A corpus in windows. Piece p of `wrap` predicts tokens p.first … p.first + p.count - 1 of its document, where the
+ * one behind the last is </s>. */
 typedef struct windows {
     const lcm_corpus *corpus;
-    int64_t n;
-    int64_t *doc, *begin, *cost;
+    lcm_wrap wrap;
+    int64_t n, *cost;
 } windows;
 
 typedef struct task_llama {
@@ -35,26 +37,21 @@ typedef struct task_llama {
 } task_llama;
 
 static void windows_free(windows *w) {
-    free(w->doc);
-    free(w->begin);
+    lcm_wrap_free(&w->wrap);
     free(w->cost);
 }
 
 static lcm_status cut(lcm_ctx *ctx, windows *w, const lcm_corpus *c, int64_t window) {
-    size_t n = 0;
+    int64_t *lengths;
+    lcm_status st = lcm_calloc(ctx, &lengths, (size_t)c->n, sizeof *lengths);
     w->corpus = c;
-    for (int64_t d = 0; d < c->n; d++) n += (size_t)((c->lengths[d] + window) / window); /* ceil((length + 1) / window) */
-    LCM_TRY(lcm_calloc(ctx, &w->doc, n, sizeof *w->doc));
-    LCM_TRY(lcm_calloc(ctx, &w->begin, n, sizeof *w->begin));
-    LCM_TRY(lcm_calloc(ctx, &w->cost, n, sizeof *w->cost));
-    for (int64_t d = 0; d < c->n; d++)
-        for (int64_t at = 0; at <= c->lengths[d]; at += window) {
-            int64_t left = c->lengths[d] + 1 - at;
-            w->doc[w->n] = d;
-            w->begin[w->n] = at;
-            w->cost[w->n++] = left < window ? left : window;
-        }
-    LCM_ASSERT((size_t)w->n == n);
+    for (int64_t d = 0; st == LCM_OK && d < c->n; d++) lengths[d] = c->lengths[d] + 1;
+    if (st == LCM_OK) st = lcm_wrap_make(ctx, &w->wrap, lengths, NULL, c->n, window, false);
+    free(lengths);
+    LCM_TRY(st);
+    w->n = w->wrap.n_chunks;
+    LCM_TRY(lcm_calloc(ctx, &w->cost, (size_t)w->n, sizeof *w->cost));
+    for (int64_t i = 0; i < w->n; i++) w->cost[i] = w->wrap.pieces[i].count;
     return LCM_OK;
 }
 
@@ -78,10 +75,10 @@ static lcm_status run(task_llama *s, lcm_tape *t, const windows *w, const int64_
     LCM_TRY(lcm_tape_status(t));
     off[0] = 0;
     for (int64_t i = 0; i < n; i++) {
-        int64_t d = w->doc[items[i]], first = w->begin[items[i]];
-        for (int64_t k = first; k < first + w->cost[items[i]]; k++, at++) {
-            ids[at] = token(w->corpus, d, k - 1);
-            targets[at] = token(w->corpus, d, k);
+        const lcm_wrap_piece *p = &w->wrap.pieces[items[i]];
+        for (int64_t k = p->first; k < p->first + p->count; k++, at++) {
+            ids[at] = token(w->corpus, p->doc, k - 1);
+            targets[at] = token(w->corpus, p->doc, k);
         }
         off[i + 1] = (int32_t)at;
     }
@@ -137,7 +134,7 @@ static lcm_status validate(lcm_ctx *ctx, void *self, lcm_tape *t, lcm_task_loss 
 
 static lcm_status write_model(lcm_ctx *ctx, void *self, const real *x, lcm_buf *out) {
     const task_llama *s = self;
-    return lcm_llama_write(ctx, out, s->model, x, s->tok, LCM_DT_REAL, NULL);
+    return lcm_llama_write(ctx, out, s->model, x, s->tok, LCM_DT_REAL, NULL, &s->task.record);
 }
 
 static void tell(void *self, int64_t state[LCM_TASK_STATE]) {
@@ -182,7 +179,8 @@ lcm_status lcm_task_llama_new(lcm_ctx *ctx, lcm_task **out, const lcm_task_llama
     s->config = *config;
     s->model = model;
     s->tok = tok;
-    s->task = (lcm_task){s, &model->params, "tokens", loss, valid ? validate : NULL, write_model, tell, seek};
+    s->task = (lcm_task){.self = s, .params = &model->params, .unit = "tokens", .loss = loss, .validate = valid ? validate : NULL,
+                         .write_model = write_model, .tell = tell, .seek = seek};
     st = fill(ctx, s, train, valid, seed);
     if (st) {
         lcm_task_llama_free(&s->task);

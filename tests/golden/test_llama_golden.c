@@ -8,8 +8,8 @@
 
 #include "harness/toy_llama.h"
 #include "kernels/gemm.h"
-#include "llama/decoder.h"
-#include "llama/sampler.h"
+#include "llama/llama_decoder.h"
+#include "llama/token_sampler.h"
 
 enum { N = 2, T = 21, V = 67, PROMPT = 5, GENERATED = 29 };
 
@@ -49,7 +49,7 @@ static void check_logits(fixture *f) {
     lcm_tape_reset(f->t, (lcm_tape_opts){0});
     h = lcm_llama_fwd(f->t, f->m, &(lcm_llama_batch){N, N * T, f->ids, f->off});
     assert_non_null(h);
-    lcm_k_linear_fwd(logits, h->x, f->m->head->x, NULL, N * T, h->cols, V);
+    lcm_k_linear_fwd(NULL, logits, h->x, f->m->head->x, NULL, N * T, h->cols, V);
     assert_close(logits, golden_real(f->g, NULL, "logits"), N * T * V, TOLERANCE);
     free(logits);
 }

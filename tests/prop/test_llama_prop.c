@@ -18,8 +18,8 @@
 #include "harness/toy_llama.h"
 #include "kernels/gemm.h"
 #include "kernels/xent.h"
-#include "llama/decoder.h"
-#include "llama/sampler.h"
+#include "llama/llama_decoder.h"
+#include "llama/token_sampler.h"
 #include "llama/score.h"
 #include "llama/story.h"
 
@@ -60,7 +60,7 @@ static real *full(const int32_t *ids, const int32_t *off, int64_t n) {
     lcm_tape_reset(tape, (lcm_tape_opts){0});
     h = lcm_llama_fwd(tape, file.model, &(lcm_llama_batch){n, T, ids, off});
     assert_non_null(h);
-    lcm_k_linear_fwd(logits, h->x, file.model->head->x, NULL, T, h->cols, V);
+    lcm_k_linear_fwd(NULL, logits, h->x, file.model->head->x, NULL, T, h->cols, V);
     return logits;
 }
 
@@ -284,18 +284,18 @@ static void file_gives_back_what_was_written(void **state) {
     lcm_buf a = {0}, b = {0};
     lcm_llama_file again;
     (void)state;
-    assert_int_equal(lcm_llama_write(ctx, &a, file.model, NULL, file.tok, LCM_DT_REAL, NULL), LCM_OK);
+    assert_int_equal(lcm_llama_write(ctx, &a, file.model, NULL, file.tok, LCM_DT_REAL, NULL, NULL), LCM_OK);
     assert_int_equal(lcm_write_file(ctx, path, a.data, a.len), LCM_OK);
     if (lcm_llama_load(ctx, &again, path, false) != LCM_OK) fail_msg("%s", lcm_ctx_message(ctx));
     assert_memory_equal(again.model->params.x, file.model->params.x, (size_t)file.model->params.n_flat * sizeof(real));
-    assert_int_equal(lcm_llama_write(ctx, &b, again.model, NULL, again.tok, LCM_DT_REAL, NULL), LCM_OK);
+    assert_int_equal(lcm_llama_write(ctx, &b, again.model, NULL, again.tok, LCM_DT_REAL, NULL, NULL), LCM_OK);
     assert_int_equal(a.len, b.len);
     assert_memory_equal(a.data, b.data, a.len);
     lcm_llama_file_close(&again);
     /* every single tensor is required, and finite */
     file.model->params.x[5] = (real)INFINITY;
     b.len = 0;
-    assert_int_equal(lcm_llama_write(ctx, &b, file.model, NULL, file.tok, LCM_DT_REAL, NULL), LCM_OK);
+    assert_int_equal(lcm_llama_write(ctx, &b, file.model, NULL, file.tok, LCM_DT_REAL, NULL, NULL), LCM_OK);
     file.model->params.x[5] = 0.5;
     assert_int_equal(lcm_write_file(ctx, path, b.data, b.len), LCM_OK);
     assert_int_equal(lcm_llama_load(ctx, &again, path, false), LCM_ERR_FORMAT);

@@ -2,8 +2,8 @@
  *
  * In this order, as Hugging Face: temperature, the k largest, the nucleus (the smallest set of most likely
  * tokens whose probability reaches p). Ties go to the smaller id, so that top_k = 1 is greedy. */
-#ifndef LCM_LLAMA_SAMPLER_H
-#define LCM_LLAMA_SAMPLER_H
+#ifndef LCM_TOKEN_SAMPLER_H
+#define LCM_TOKEN_SAMPLER_H
 
 #include "base/mem.h"
 #include "kernels/real.h"

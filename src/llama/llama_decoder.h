@@ -5,7 +5,7 @@
 #ifndef LCM_LLAMA_DECODER_H
 #define LCM_LLAMA_DECODER_H
 
-#include "llama/model.h"
+#include "llama/llama.h"
 
 typedef struct lcm_llama_decoder lcm_llama_decoder;
 

@@ -1,5 +1,5 @@
 /* Llama: parameters and the full pass. */
-#include "llama/model.h"
+#include "llama/llama.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* Incremental Llama. */
-#include "llama/decoder.h"
+#include "llama/llama_decoder.h"
 
 #include <omp.h>
 #include <stdlib.h>
@@ -159,9 +159,9 @@ static void attention(lcm_llama_decoder *d, const chunk *b, int64_t l) {
     const lcm_llama_config *c = &d->m->config;
     const lcm_llama_layer *y = &d->m->layers[l];
     int64_t D = c->hidden_size, K = c->head_dim, Q = c->num_attention_heads * K, G = c->num_key_value_heads * K;
-    lcm_k_linear_fwd(d->q, d->h, y->q.w->x, NULL, b->rows, D, Q);
-    lcm_k_linear_fwd(d->kn, d->h, y->k.w->x, NULL, b->rows, D, G);
-    lcm_k_linear_fwd(d->vn, d->h, y->v.w->x, NULL, b->rows, D, G);
+    lcm_k_linear_fwd(NULL, d->q, d->h, y->q.w->x, NULL, b->rows, D, Q);
+    lcm_k_linear_fwd(NULL, d->kn, d->h, y->k.w->x, NULL, b->rows, D, G);
+    lcm_k_linear_fwd(NULL, d->vn, d->h, y->v.w->x, NULL, b->rows, D, G);
     lcm_k_rotate(d->q, d->angles, b->rows, c->num_attention_heads, K, Q, +1);
     lcm_k_rotate(d->kn, d->angles, b->rows, c->num_key_value_heads, K, G, +1);
     for (int64_t i = 0; i < b->runs; i++) {
@@ -170,18 +170,18 @@ static void attention(lcm_llama_decoder *d, const chunk *b, int64_t l) {
         memcpy(d->v + base + d->pos[r0] * G, d->vn + r0 * G, (size_t)(n * G) * sizeof(real));
         attend_run(d, d->k + base, d->v + base, r0, n);
     }
-    lcm_k_linear_fwd(d->q, d->h, y->o.w->x, NULL, b->rows, Q, D);
+    lcm_k_linear_fwd(NULL, d->q, d->h, y->o.w->x, NULL, b->rows, Q, D);
     lcm_k_acc(d->x, d->q, 1, b->rows * D);
 }
 
 static void feed_forward(lcm_llama_decoder *d, const chunk *b, int64_t l) {
     const lcm_llama_layer *y = &d->m->layers[l];
     int64_t D = d->m->config.hidden_size, F = d->m->config.intermediate_size;
-    lcm_k_linear_fwd(d->gate, d->h, y->gate.w->x, NULL, b->rows, D, F);
-    lcm_k_linear_fwd(d->up, d->h, y->up.w->x, NULL, b->rows, D, F);
+    lcm_k_linear_fwd(NULL, d->gate, d->h, y->gate.w->x, NULL, b->rows, D, F);
+    lcm_k_linear_fwd(NULL, d->up, d->h, y->up.w->x, NULL, b->rows, D, F);
     lcm_k_act_fwd(d->gate, d->gate, b->rows * F, LCM_ACT_SILU);
     lcm_k_mul(d->gate, d->gate, d->up, b->rows * F);
-    lcm_k_linear_fwd(d->h, d->gate, y->down.w->x, NULL, b->rows, F, D);
+    lcm_k_linear_fwd(NULL, d->h, d->gate, y->down.w->x, NULL, b->rows, F, D);
     lcm_k_acc(d->x, d->h, 1, b->rows * D);
 }
 

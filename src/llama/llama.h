@@ -4,8 +4,8 @@
  * output projection is the embedding or a table of its own. Names of parameters and configuration keys
  * are Hugging Face's, and so are the token ids: those of the SentencePiece file, one less than token/tokenizer.h
  * counts. Documents lie packed one after the other; nothing is padded. */
-#ifndef LCM_LLAMA_MODEL_H
-#define LCM_LLAMA_MODEL_H
+#ifndef LCM_LLAMA_H
+#define LCM_LLAMA_H
 
 #include "base/config.h"
 #include "nn/layers.h"
