@@ -28,7 +28,8 @@ typedef struct lcm_model_meta {
     json_t *prompt;              /* object, owned; NULL when the file has none */
 } lcm_model_meta;
 
-/* Sets the five keys but lcm.prompt. kind: 1 to 31 of a-z 0-9 _; config and provenance: JSON objects, borrowed;
+/* Sets format, kind, config, provenance and space. kind: 1 to 31 of a-z 0-9 _; config and provenance:
+ * JSON objects, borrowed;
  * provenance may be NULL. LCM_ERR_ARG. */
 lcm_status lcm_model_meta_write(lcm_ctx *ctx, lcm_st_writer *w, const char *kind, uint64_t space, const json_t *config,
                                 const json_t *provenance);
