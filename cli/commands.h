@@ -4,6 +4,7 @@
 
 #include "cli.h"
 
+extern const cli_command cmd_convert;
 extern const cli_command cmd_curve;
 extern const cli_command cmd_decode;
 extern const cli_command cmd_encode;

@@ -20,6 +20,7 @@ static const cli_command *const commands[] = {
     &cmd_tokenizer,
     &cmd_train,
     &cmd_curve,
+    &cmd_convert,
     &cmd_export,
     &cmd_selftest,
     NULL,

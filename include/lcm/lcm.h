@@ -24,6 +24,7 @@
 #include "lcm/build.h"
 #include "lcm/bundle.h"
 #include "lcm/concept_store.h"
+#include "lcm/convert.h"
 #include "lcm/ctx.h"
 #include "lcm/curve.h"
 #include "lcm/eval.h"

@@ -114,6 +114,12 @@ lcm_status lcm_st_writer_add(lcm_ctx *ctx, lcm_st_writer *w, const char *name, l
 lcm_status lcm_st_writer_add_real(lcm_ctx *ctx, lcm_st_writer *w, const char *name, lcm_dtype dtype,
                                   const int64_t *dims, int ndim, const real *data);
 
+/* The values come piece by piece: `fill` writes elements first … first + n - 1 of the tensor to dst. Each commit asks
+ * for all of them in order; a failure ends it and is returned. */
+typedef lcm_status (*lcm_st_fill)(lcm_ctx *ctx, void *user, real *dst, int64_t first, int64_t n);
+lcm_status lcm_st_writer_add_stream(lcm_ctx *ctx, lcm_st_writer *w, const char *name, lcm_dtype dtype,
+                                    const int64_t *dims, int ndim, lcm_st_fill fill, void *user);
+
 /* Atomic (lcm_writer): the old file or the complete new one. */
 lcm_status lcm_st_writer_commit(lcm_ctx *ctx, lcm_st_writer *w, const char *path);
 

@@ -13,6 +13,8 @@ typedef struct entry {
     int ndim;
     int64_t dims[LCM_ST_MAX_RANK];
     const void *data;
+    lcm_st_fill fill; /* or NULL */
+    void *user;
     size_t count, nbytes;
 } entry;
 
@@ -86,6 +88,14 @@ lcm_status lcm_st_writer_add_real(lcm_ctx *ctx, lcm_st_writer *w, const char *na
     if (dtype > LCM_DT_BF16)
         LCM_FAIL(ctx, LCM_ERR_ARG, "tensor '%.80s': reals cannot be stored as %s", name, lcm_dtype_name(dtype));
     return add(ctx, w, name, dtype, dims, ndim, data, dtype != LCM_DT_REAL);
+}
+
+lcm_status lcm_st_writer_add_stream(lcm_ctx *ctx, lcm_st_writer *w, const char *name, lcm_dtype dtype,
+                                    const int64_t *dims, int ndim, lcm_st_fill fill, void *user) {
+    LCM_TRY(lcm_st_writer_add_real(ctx, w, name, dtype, dims, ndim, NULL));
+    w->entries[w->n - 1].fill = fill;
+    w->entries[w->n - 1].user = user;
+    return LCM_OK;
 }
 
 static int by_name(const void *a, const void *b) { return strcmp(((const entry *)a)->name, ((const entry *)b)->name); }
@@ -172,12 +182,14 @@ static void convert(void *dst, lcm_dtype dtype, const real *src, size_t n) {
 
 static lcm_status emit_entry(lcm_ctx *ctx, const entry *e, lcm_st_sink sink, void *user) {
     double block[2048];
+    real filled[2048];
     const size_t step = sizeof block / sizeof *block;
     if (e->nbytes == 0) return LCM_OK;
-    if (!e->from_real) return sink(ctx, user, e->data, e->nbytes);
+    if (!e->from_real && e->fill == NULL) return sink(ctx, user, e->data, e->nbytes);
     for (size_t i = 0; i < e->count; i += step) {
         size_t n = e->count - i < step ? e->count - i : step;
-        convert(block, e->dtype, (const real *)e->data + i, n);
+        if (e->fill) LCM_TRY(e->fill(ctx, e->user, filled, (int64_t)i, (int64_t)n));
+        convert(block, e->dtype, e->fill ? filled : (const real *)e->data + i, n);
         LCM_TRY(sink(ctx, user, block, n * lcm_dtype_size(e->dtype)));
     }
     return LCM_OK;

@@ -87,16 +87,26 @@ static lcm_status build(lcm_ctx *ctx, lcm_sonar *m, int parts) {
     return p->status;
 }
 
-lcm_status lcm_sonar_new(lcm_ctx *ctx, lcm_sonar **out, const lcm_sonar_config *config, int parts, bool with_grad) {
+lcm_status lcm_sonar_register(lcm_ctx *ctx, lcm_sonar **out, const lcm_sonar_config *config, int parts) {
     lcm_sonar *m;
     lcm_status st;
-    int64_t n_pos = config->max_seq_len + 2;
     *out = NULL;
     LCM_TRY(lcm_sonar_config_check(ctx, config));
     LCM_TRY(lcm_calloc(ctx, &m, 1, sizeof *m));
     m->config = *config;
     st = build(ctx, m, parts);
-    if (st == LCM_OK) st = lcm_params_alloc(ctx, &m->params, with_grad);
+    if (st) lcm_sonar_free(m);
+    else *out = m;
+    return st;
+}
+
+lcm_status lcm_sonar_new(lcm_ctx *ctx, lcm_sonar **out, const lcm_sonar_config *config, int parts, bool with_grad) {
+    lcm_sonar *m;
+    lcm_status st;
+    int64_t n_pos = config->max_seq_len + 2;
+    *out = NULL;
+    LCM_TRY(lcm_sonar_register(ctx, &m, config, parts));
+    st = lcm_params_alloc(ctx, &m->params, with_grad);
     if (st == LCM_OK) st = lcm_calloc(ctx, &m->positions, (size_t)(n_pos * config->model_dim), sizeof(real));
     if (st) {
         lcm_sonar_free(m);

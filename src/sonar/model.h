@@ -51,6 +51,8 @@ typedef struct lcm_sonar {
 enum { LCM_SONAR_ENCODER = 1, LCM_SONAR_DECODER = 2, LCM_SONAR_BOTH = 3 };
 lcm_status lcm_sonar_new(lcm_ctx *ctx, lcm_sonar **out, const lcm_sonar_config *config, int parts, bool with_grad);
 void lcm_sonar_free(lcm_sonar *m);
+/* Names and shapes alone, without memory for values: what an importer asks for. */
+lcm_status lcm_sonar_register(lcm_ctx *ctx, lcm_sonar **out, const lcm_sonar_config *config, int parts);
 
 /* A packed batch of token sequences; arrays are borrowed. */
 typedef struct lcm_sonar_batch {

@@ -7,16 +7,19 @@
 #include "modelfile/model_meta.h"
 #include "modelfile/params_io.h"
 
-static lcm_status put_meta(lcm_ctx *ctx, lcm_st_writer *w, const lcm_sonar *m, const lcm_tokenizer *tok, uint64_t space,
-                           const json_t *provenance, const lcm_train_record *train) {
-    json_t *config = lcm_config_write(&m->config, lcm_sonar_config_fields);
+lcm_status lcm_sonar_put_meta(lcm_ctx *ctx, lcm_st_writer *w, const lcm_sonar_config *c, const lcm_tokenizer *tok,
+                              uint64_t space, const json_t *provenance) {
+    json_t *config = lcm_config_write(c, lcm_sonar_config_fields);
     lcm_buf langs = {0};
+    size_t len;
+    const void *bytes = lcm_tokenizer_model(tok, &len);
+    int64_t dim = (int64_t)len;
     lcm_status st = config ? LCM_OK : lcm_fail(ctx, LCM_ERR_NOMEM, "out of memory: configuration");
     for (int i = 0; st == LCM_OK && i < lcm_tokenizer_n_langs(tok); i++)
         st = lcm_buf_printf(ctx, &langs, "%s%s", i ? " " : "", lcm_tokenizer_lang(tok, i));
     if (st == LCM_OK) st = lcm_model_meta_write(ctx, w, "sonar", space, config, provenance);
-    if (st == LCM_OK && train) st = lcm_train_record_write(ctx, w, train);
     if (st == LCM_OK) st = lcm_st_writer_meta(ctx, w, "lcm.langs", langs.data ? langs.data : "");
+    if (st == LCM_OK) st = lcm_st_writer_add(ctx, w, "tokenizer.model", LCM_DT_U8, &dim, 1, bytes);
     lcm_buf_free(&langs);
     json_decref(config);
     return st;
@@ -27,16 +30,15 @@ lcm_status lcm_sonar_write(lcm_ctx *ctx, lcm_buf *out, const lcm_sonar *m, const
     lcm_st_writer *w = NULL;
     size_t tok_len;
     const void *tok_bytes = lcm_tokenizer_model(tok, &tok_len);
-    int64_t dim = (int64_t)tok_len;
     lcm_status st;
     if (space == 0) {
         space = lcm_hash64(LCM_HASH_INIT, tok_bytes, tok_len);
         space = lcm_hash64(space, x ? x : m->params.x, (size_t)m->params.n_flat * sizeof(real));
     }
     LCM_TRY(lcm_st_writer_new(ctx, &w));
-    st = put_meta(ctx, w, m, tok, space, provenance, train);
+    st = lcm_sonar_put_meta(ctx, w, &m->config, tok, space, provenance);
+    if (st == LCM_OK && train) st = lcm_train_record_write(ctx, w, train);
     if (st == LCM_OK) st = lcm_params_put(ctx, w, &m->params, x, dtype);
-    if (st == LCM_OK) st = lcm_st_writer_add(ctx, w, "tokenizer.model", LCM_DT_U8, &dim, 1, tok_bytes);
     if (st == LCM_OK) st = lcm_st_writer_commit_buf(ctx, w, out);
     lcm_st_writer_free(w);
     return st;
@@ -65,11 +67,15 @@ static lcm_status load_tokenizer(lcm_ctx *ctx, lcm_sonar_file *f, const lcm_st *
 static lcm_status load(lcm_ctx *ctx, lcm_sonar_file *f, const lcm_st *st, const lcm_model_meta *meta, int parts,
                        bool with_grad) {
     lcm_sonar_config c = lcm_sonar_config_default();
+    int64_t spare;
     LCM_TRY(lcm_config_read(ctx, &c, lcm_sonar_config_fields, meta->config, "lcm.config"));
     LCM_TRY(load_tokenizer(ctx, f, st));
-    if (lcm_tokenizer_size(f->tok) > c.vocab_size)
+    spare = c.vocab_size - lcm_tokenizer_size(f->tok);
+    if (spare < 0)
         LCM_FAIL(ctx, LCM_ERR_SHAPE, "the tokeniser has %d ids, the embedding %lld rows", lcm_tokenizer_size(f->tok),
                  (long long)c.vocab_size);
+    /* Rows without a piece or language: the search may choose them, and they stand for no text. */
+    LCM_TRY(lcm_tokenizer_reserve(ctx, f->tok, spare < LCM_TOKENIZER_MAX_LANGS ? (int)spare : LCM_TOKENIZER_MAX_LANGS));
     f->space = meta->space;
     lcm_space_format(f->space_hex, f->space);
     LCM_TRY(lcm_sonar_new(ctx, &f->model, &c, parts, with_grad));

@@ -31,4 +31,8 @@ lcm_status lcm_sonar_write(lcm_ctx *ctx, lcm_buf *out, const lcm_sonar *m, const
                            lcm_dtype dtype, uint64_t space, const json_t *provenance,
                            const lcm_train_record *train);
 
+/* What of a SONAR file is not parameters: metadata, languages and the tokeniser, which is borrowed until the commit. */
+lcm_status lcm_sonar_put_meta(lcm_ctx *ctx, lcm_st_writer *w, const lcm_sonar_config *config, const lcm_tokenizer *tok,
+                              uint64_t space, const json_t *provenance);
+
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/io.h"
+#include "token/langs.h"
 #include "token/spm_check.h"
 #include "token/spm_shim.h"
 
@@ -16,7 +17,8 @@ struct lcm_tokenizer {
     lcm_spm_info info;
     lcm_buf model;
     int n_langs, n_extra;
-    char (*labels)[LCM_TOKENIZER_MAX_LANG_NAME + 8]; /* "__eng_Latn__" …, then "<extra_0>" … */
+    char (*labels)[LCM_TOKENIZER_MAX_LANG_NAME + 8]; /* "__eng_Latn__" … */
+    char (*extras)[16];                              /* "<extra_0>" … */
     char (*langs)[LCM_TOKENIZER_MAX_LANG_NAME + 1];
 };
 
@@ -51,7 +53,7 @@ static int find_lang(const lcm_tokenizer *tok, const char *lang) {
 
 static lcm_status take_langs(lcm_ctx *ctx, lcm_tokenizer *tok, const char *const *langs, int n_langs, int n_extra) {
     LCM_TRY(lcm_calloc(ctx, &tok->langs, (size_t)n_langs, sizeof *tok->langs));
-    LCM_TRY(lcm_calloc(ctx, &tok->labels, (size_t)n_langs + (size_t)n_extra, sizeof *tok->labels));
+    LCM_TRY(lcm_calloc(ctx, &tok->labels, (size_t)n_langs, sizeof *tok->labels));
     for (int i = 0; i < n_langs; i++) {
         LCM_TRY(check_lang(ctx, langs[i], i));
         if (find_lang(tok, langs[i]) >= 0) LCM_FAIL(ctx, LCM_ERR_ARG, "language '%s' is listed twice", langs[i]);
@@ -59,7 +61,17 @@ static lcm_status take_langs(lcm_ctx *ctx, lcm_tokenizer *tok, const char *const
         snprintf(tok->labels[i], sizeof *tok->labels, "__%s__", langs[i]);
         tok->n_langs = i + 1;
     }
-    for (int i = 0; i < n_extra; i++) snprintf(tok->labels[n_langs + i], sizeof *tok->labels, "<extra_%d>", i);
+    return lcm_tokenizer_reserve(ctx, tok, n_extra);
+}
+
+lcm_status lcm_tokenizer_reserve(lcm_ctx *ctx, lcm_tokenizer *tok, int n_extra) {
+    char (*extras)[16];
+    if (n_extra < 0 || n_extra > LCM_TOKENIZER_MAX_LANGS)
+        LCM_FAIL(ctx, LCM_ERR_ARG, "tokenizer: %d reserved ids, 0 to %d are allowed", n_extra, LCM_TOKENIZER_MAX_LANGS);
+    LCM_TRY(lcm_calloc(ctx, &extras, (size_t)n_extra, sizeof *extras));
+    for (int i = 0; i < n_extra; i++) snprintf(extras[i], sizeof *extras, "<extra_%d>", i);
+    free(tok->extras);
+    tok->extras = extras;
     tok->n_extra = n_extra;
     return LCM_OK;
 }
@@ -77,9 +89,8 @@ lcm_status lcm_tokenizer_load(lcm_ctx *ctx, lcm_tokenizer **out, const void *mod
     lcm_tokenizer *tok;
     lcm_status st;
     *out = NULL;
-    if (n_langs < 0 || n_langs > LCM_TOKENIZER_MAX_LANGS || n_extra < 0 || n_extra > LCM_TOKENIZER_MAX_LANGS)
-        LCM_FAIL(ctx, LCM_ERR_ARG, "tokenizer: %d languages and %d reserved ids, 0 to %d are allowed", n_langs,
-                 n_extra, LCM_TOKENIZER_MAX_LANGS);
+    if (n_langs < 0 || n_langs > LCM_TOKENIZER_MAX_LANGS)
+        LCM_FAIL(ctx, LCM_ERR_ARG, "tokenizer: %d languages, 0 to %d are allowed", n_langs, LCM_TOKENIZER_MAX_LANGS);
     LCM_TRY(lcm_calloc(ctx, &tok, 1, sizeof *tok));
     st = fill(ctx, tok, model, len, langs, n_langs, n_extra);
     if (st != LCM_OK) {
@@ -95,6 +106,7 @@ void lcm_tokenizer_free(lcm_tokenizer *tok) {
     lcm_spm_free(tok->spm);
     lcm_buf_free(&tok->model);
     free(tok->labels);
+    free(tok->extras);
     free(tok->langs);
     free(tok);
 }
@@ -121,6 +133,7 @@ const void *lcm_tokenizer_model(const lcm_tokenizer *tok, size_t *len) {
 const char *lcm_tokenizer_piece(const lcm_tokenizer *tok, int32_t id) {
     if (id < 0 || id >= lcm_tokenizer_size(tok)) return NULL;
     if (id == LCM_ID_PAD) return "<pad>";
+    if (id >= first_lang(tok) + tok->n_langs) return tok->extras[id - first_lang(tok) - tok->n_langs];
     if (id >= first_lang(tok)) return tok->labels[id - first_lang(tok)];
     return lcm_spm_piece(tok->spm, id - PIECE_SHIFT);
 }
@@ -144,12 +157,17 @@ static int edit_distance(const char *a, const char *b) {
 }
 
 lcm_status lcm_tokenizer_lang_id(lcm_ctx *ctx, int32_t *id, const lcm_tokenizer *tok, const char *lang) {
+    const char *alias = lcm_lang_alias(lang), *meant;
     int i = find_lang(tok, lang), nearest = 0, least = INT32_MAX;
+    if (i < 0 && alias) i = find_lang(tok, alias);
     if (i >= 0) {
         *id = first_lang(tok) + i;
         return LCM_OK;
     }
     if (tok->n_langs == 0) LCM_FAIL(ctx, LCM_ERR_NOTFOUND, "language '%.64s' is unknown: the tokenizer has none", lang);
+    meant = lcm_lang_by_name(lang);
+    if (meant && find_lang(tok, meant) >= 0)
+        LCM_FAIL(ctx, LCM_ERR_NOTFOUND, "language '%.64s' is unknown; '%s' is %s", lang, meant, lcm_lang_name(meant));
     for (i = 0; i < tok->n_langs; i++) {
         int d = edit_distance(lang, tok->langs[i]);
         if (d < least) least = d, nearest = i;
@@ -207,6 +225,14 @@ lcm_status lcm_tokenizer_encode_source(lcm_ctx *ctx, lcm_ids *out, const lcm_tok
                                        const char *text, size_t len) {
     LCM_TRY(check_lang_id(ctx, tok, lang));
     return encode(ctx, out, tok, &lang, 1, text, len);
+}
+
+lcm_status lcm_tokenizer_encode_tagged(lcm_ctx *ctx, lcm_ids *out, const lcm_tokenizer *tok, int32_t lang,
+                                       lcm_source_tag tag, const char *text, size_t len) {
+    int32_t head[2] = {lang, first_lang(tok) + tok->n_langs + (int32_t)tag};
+    LCM_TRY(check_lang_id(ctx, tok, lang));
+    if (tok->n_extra < 3) LCM_FAIL(ctx, LCM_ERR_ARG, "the tokenizer has no ids for source tags");
+    return encode(ctx, out, tok, head, 2, text, len);
 }
 
 lcm_status lcm_tokenizer_encode_target(lcm_ctx *ctx, lcm_ids *out, const lcm_tokenizer *tok, int32_t lang,

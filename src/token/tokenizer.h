@@ -56,7 +56,12 @@ const void *lcm_tokenizer_model(const lcm_tokenizer *tok, size_t *len);
  * "<extra_0>"; NULL when out of range. Borrowed. */
 const char *lcm_tokenizer_piece(const lcm_tokenizer *tok, int32_t id);
 
-/* LCM_ERR_NOTFOUND names the language and the nearest known one. */
+/* Reserves n_extra ids after the languages instead of those it has: an embedding may have more rows than the
+ * tokeniser has ids. LCM_ERR_ARG beyond LCM_TOKENIZER_MAX_LANGS. */
+lcm_status lcm_tokenizer_reserve(lcm_ctx *ctx, lcm_tokenizer *tok, int n_extra);
+
+/* lang: a name as given to _load, or what token/langs.h knows as an alias of one ("en", "sat_Olck").
+ * LCM_ERR_NOTFOUND names the language and the one that was probably meant. */
 lcm_status lcm_tokenizer_lang_id(lcm_ctx *ctx, int32_t *id, const lcm_tokenizer *tok, const char *lang);
 
 /* Appends the pieces of `text`, without specials. A run of unknown characters is one <unk>.
@@ -68,6 +73,12 @@ lcm_status lcm_tokenizer_encode(lcm_ctx *ctx, lcm_ids *out, const lcm_tokenizer 
 /* Appends [lang] pieces [</s>], the encoder's input. `lang` is an id of lcm_tokenizer_lang_id. */
 lcm_status lcm_tokenizer_encode_source(lcm_ctx *ctx, lcm_ids *out, const lcm_tokenizer *tok, int32_t lang,
                                        const char *text, size_t len);
+
+/* NLLB marked sources by where its training data came from; the three reserved ids stand for that. */
+typedef enum lcm_source_tag { LCM_TAG_MINED = 0, LCM_TAG_MMT_BT, LCM_TAG_SMT_BT } lcm_source_tag;
+/* Appends [lang, tag] pieces [</s>]. LCM_ERR_ARG unless the tokeniser has three reserved ids. */
+lcm_status lcm_tokenizer_encode_tagged(lcm_ctx *ctx, lcm_ids *out, const lcm_tokenizer *tok, int32_t lang,
+                                       lcm_source_tag tag, const char *text, size_t len);
 
 /* Appends [</s>, lang] pieces [</s>]: the decoder reads all but the last id and predicts all but
  * the first. The prompt at inference is the first two. */
