@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "eval/strset.h"
 #include "text/chars.h"
 
 /* ---- tokenizer 13a: the substitutions of mteval-v13a, one pass each, left to right ---- */
@@ -112,18 +111,12 @@ lcm_status lcm_bleu_tokenize(lcm_ctx *ctx, lcm_buf *out, const char *text, size_
 
 /* ---- score ---- */
 
-typedef struct symbols {
-    uint32_t *x;
-    size_t n, cap;
-} symbols;
-
-static lcm_status to_symbols(lcm_ctx *ctx, symbols *out, lcm_strset *words, const char *text, size_t len) {
+static lcm_status to_symbols(lcm_ctx *ctx, lcm_symbols *out, lcm_strset *words, const char *text, size_t len) {
     lcm_buf t = {0};
     lcm_status st = lcm_bleu_tokenize(ctx, &t, text, len);
     for (size_t i = 0; st == LCM_OK && i < t.len;) {
         size_t n = (size_t)((const char *)memchr(t.data + i, ' ', t.len - i) - (t.data + i));
-        st = lcm_grow(ctx, &out->x, &out->cap, out->n + 1, sizeof *out->x);
-        if (st == LCM_OK) st = lcm_strset_add(ctx, &out->x[out->n++], words, t.data + i, n);
+        st = lcm_symbols_add(ctx, out, words, t.data + i, n);
         i += n + 1;
     }
     lcm_buf_free(&t);
@@ -132,24 +125,30 @@ static lcm_status to_symbols(lcm_ctx *ctx, symbols *out, lcm_strset *words, cons
 
 lcm_status lcm_bleu_add(lcm_ctx *ctx, lcm_bleu *b, const char *hyp, size_t hyp_len, const char *ref, size_t ref_len) {
     lcm_strset words = {0};
-    symbols h = {0}, r = {0};
+    lcm_symbols h = {0}, r = {0};
     lcm_status st = to_symbols(ctx, &h, &words, hyp, hyp_len);
     if (st == LCM_OK) st = to_symbols(ctx, &r, &words, ref, ref_len);
     for (size_t n = 1; st == LCM_OK && n <= LCM_BLEU_ORDER; n++) st = lcm_ngram_add(ctx, &b->n[n - 1], h.x, h.n, r.x, r.n, n);
     lcm_strset_free(&words);
-    free(h.x);
-    free(r.x);
+    lcm_symbols_free(&h);
+    lcm_symbols_free(&r);
     return st;
 }
 
-double lcm_bleu_score(const lcm_bleu *b) {
+static double score(const lcm_bleu *b, bool effective_order) {
+    int orders = 0;
     double halves = 1, log_sum = 0, hyp = (double)b->n[0].hyp, ref = (double)b->n[0].ref;
     if (b->n[0].match == 0) return 0; /* then no longer n-gram matches either */
     for (int i = 0; i < LCM_BLEU_ORDER; i++) {
         const lcm_ngram_counts *c = &b->n[i];
-        if (c->hyp == 0) return 0;
+        if (c->hyp == 0 && !effective_order) return 0;
+        if (c->hyp == 0) break;
+        orders++;
         if (c->match == 0) log_sum += log(1 / ((halves *= 2) * (double)c->hyp));
         else log_sum += log((double)c->match / (double)c->hyp);
     }
-    return 100 * exp(log_sum / LCM_BLEU_ORDER) * (hyp < ref ? exp(1 - ref / hyp) : 1);
+    return 100 * exp(log_sum / orders) * (hyp < ref ? exp(1 - ref / hyp) : 1);
 }
+
+double lcm_bleu_score(const lcm_bleu *b) { return score(b, false); }
+double lcm_bleu_sentence_score(const lcm_bleu *b) { return score(b, true); }

@@ -34,3 +34,35 @@ lcm_status lcm_ngram_add(lcm_ctx *ctx, lcm_ngram_counts *sum, const uint32_t *hy
     free(h);
     return LCM_OK;
 }
+
+/* Moves the first of each run of equals to the front; returns their number. */
+static size_t distinct(const uint32_t **x, size_t count, size_t n) {
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (kept == 0 || compare(&x[i], &x[kept - 1], &n) != 0) x[kept++] = x[i];
+    return kept;
+}
+
+lcm_status lcm_ngram_sets_add(lcm_ctx *ctx, lcm_ngram_sets *sum, const uint32_t *a, size_t n_a, const uint32_t *b, size_t n_b,
+                              size_t n) {
+    const uint32_t **x, **y;
+    size_t nx, ny;
+    LCM_TRY(lcm_calloc(ctx, &x, n_a + n_b + 1, sizeof *x));
+    y = x + n_a;
+    nx = sorted(x, a, n_a, n);
+    ny = sorted(y, b, n_b, n);
+    sum->a += (int64_t)nx;
+    sum->b += (int64_t)ny;
+    nx = distinct(x, nx, n);
+    ny = distinct(y, ny, n);
+    sum->a_distinct += (int64_t)nx;
+    sum->b_distinct += (int64_t)ny;
+    for (size_t i = 0, k = 0; i < nx && k < ny;) {
+        int c = compare(&x[i], &y[k], &n);
+        sum->common += c == 0;
+        i += c <= 0;
+        k += c >= 0;
+    }
+    free(x);
+    return LCM_OK;
+}

@@ -13,4 +13,14 @@ typedef struct lcm_ngram_counts {
 lcm_status lcm_ngram_add(lcm_ctx *ctx, lcm_ngram_counts *sum, const uint32_t *hyp, size_t n_hyp,
                          const uint32_t *ref, size_t n_ref, size_t n);
 
+/* n-grams of two sequences, as sets. */
+typedef struct lcm_ngram_sets {
+    int64_t a, a_distinct, b, b_distinct;
+    int64_t common; /* distinct ones that both have */
+} lcm_ngram_sets;
+
+/* Adds to *sum: over several n of the same sequences, the set of all these n-grams. */
+lcm_status lcm_ngram_sets_add(lcm_ctx *ctx, lcm_ngram_sets *sum, const uint32_t *a, size_t n_a, const uint32_t *b, size_t n_b,
+                              size_t n);
+
 #endif

@@ -29,7 +29,7 @@ static lcm_status add_word(lcm_ctx *ctx, lcm_surface *s, size_t i, uint32_t last
 lcm_status lcm_surface_add(lcm_ctx *ctx, lcm_surface *s, const char *text, size_t len) {
     uint32_t last[LCM_SURFACE_ORDER] = {0};
     size_t before = s->doc_texts.n;
-    LCM_TRY(lcm_words_split(ctx, &s->split, text, len));
+    LCM_TRY(lcm_words_split(ctx, &s->split, text, len, false));
     LCM_TRY(lcm_strset_add(ctx, NULL, &s->texts, text, len));
     LCM_TRY(lcm_strset_add(ctx, NULL, &s->doc_texts, text, len));
     for (size_t i = 0; i < s->split.n; i++) LCM_TRY(add_word(ctx, s, i, last));
@@ -55,7 +55,7 @@ double lcm_surface_distinct(const lcm_surface *s) { return ratio((int64_t)s->tex
 double lcm_surface_ngrams(const lcm_surface *s, int n) { return ratio((int64_t)s->distinct[n - 1].n, s->grams[n - 1]); }
 
 lcm_status lcm_vocab_add(lcm_ctx *ctx, lcm_strset *vocab, lcm_words *scratch, const char *text, size_t len) {
-    LCM_TRY(lcm_words_split(ctx, scratch, text, len));
+    LCM_TRY(lcm_words_split(ctx, scratch, text, len, false));
     for (size_t i = 0; i < scratch->n; i++) {
         size_t n;
         const char *word = lcm_words_at(scratch, i, &n);

@@ -37,12 +37,12 @@ static bool letter_at(const char *text, size_t len, size_t i) {
     return i < len && lcm_char_is_letter(lcm_char_next(text, &i));
 }
 
-lcm_status lcm_words_split(lcm_ctx *ctx, lcm_words *w, const char *text, size_t len) {
+lcm_status lcm_words_split(lcm_ctx *ctx, lcm_words *w, const char *text, size_t len, bool numbers) {
     bool inside = false, white = true, touches = false;
     w->n = w->bytes.len = 0;
     for (size_t i = 0; i < len;) {
         uint32_t c = lcm_char_next(text, &i);
-        if (lcm_char_is_letter(c)) {
+        if (lcm_char_is_letter(c) || (numbers && lcm_char_is_digit(c))) {
             if (!inside) touches = white;
             inside = white = true;
             LCM_TRY(put_char(ctx, &w->bytes, lcm_char_lower(c)));

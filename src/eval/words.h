@@ -13,8 +13,8 @@ typedef struct lcm_words {
     size_t n, end_cap, touches_cap;
 } lcm_words;
 
-/* Replaces what *w held by the words of valid UTF-8. */
-lcm_status lcm_words_split(lcm_ctx *ctx, lcm_words *w, const char *text, size_t len);
+/* Replaces what *w held by the words of valid UTF-8. numbers: digits count as letters. */
+lcm_status lcm_words_split(lcm_ctx *ctx, lcm_words *w, const char *text, size_t len, bool numbers);
 const char *lcm_words_at(const lcm_words *w, size_t i, size_t *len); /* borrowed, no terminator */
 void lcm_words_free(lcm_words *w);
 

@@ -45,6 +45,7 @@ static inline bool lcm_char_is_space(uint32_t c) {
 
 /* For counting words: Unicode's Alphabetic, and the simple (one to one) lower case. */
 static inline bool lcm_char_is_letter(uint32_t c) { return u_isUAlphabetic((UChar32)c) != 0; }
+static inline bool lcm_char_is_digit(uint32_t c) { return u_isdigit((UChar32)c) != 0; }
 static inline uint32_t lcm_char_lower(uint32_t c) { return (uint32_t)u_tolower((UChar32)c); }
 
 /* ICU's USentenceBreak: U_SB_UPPER, U_SB_CLOSE, … */

@@ -11,6 +11,7 @@
 
 #include "eval/bleu.h"
 #include "eval/chrf.h"
+#include "eval/overlap.h"
 #include "eval/surface.h"
 
 #define assert_near(a, b, tol) assert_true(fabs((a) - (b)) <= (tol))
@@ -60,6 +61,65 @@ static void test_scores_of_sacrebleu(void **state) {
     }
 }
 
+/* BLEU(effective_order=True).sentence_score, CHRF(word_order=2).sentence_score */
+static void test_sentence_scores_of_sacrebleu(void **state) {
+    static const struct {
+        const char *hyp, *ref;
+        double bleu, chrf_pp;
+    } cases[] = {
+        {"The cat sat", "The cat sat on the mat.", 26.359713811572682, 45.903844729397761},
+        {"a", "a", 100.00000000000004, 100},
+        {"the big red", "a big red dog", 39.432237651162879, 44.693881231567154},
+        {"(hi) \302\240there, \"x\"", "(hi there\342\200\203\"x", 16.515821590069027, 36.732219032142311},
+        {"", "a", 0, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *h = cases[i].hyp, *r = cases[i].ref;
+        lcm_bleu b = {0};
+        lcm_chrf f = {0};
+        assert_int_equal(lcm_bleu_add(*state, &b, h, strlen(h), r, strlen(r)), LCM_OK);
+        assert_int_equal(lcm_chrf_add(*state, &f, h, strlen(h), r, strlen(r)), LCM_OK);
+        assert_near(lcm_bleu_sentence_score(&b), cases[i].bleu, 1e-9);
+        assert_near(lcm_chrf_pp_score(&f), cases[i].chrf_pp, 1e-9);
+    }
+}
+
+/* Counted by hand; compat by the reference's ngram_score, written down in Python:
+ * A = [t[i:i+n] for n in 1..4 for i], |set(A) & set(S)| / |set(S)|, len(A) / len(set(A)) - 1. */
+static void test_overlap(void **state) {
+    static const char out[] = "The 3 cats sat. The 3 cats sat down.", src[] = "the 3 cats ran; the 3 dogs sat";
+    lcm_overlap o;
+    double d;
+    assert_int_equal(lcm_overlap_measure(*state, &o, out, strlen(out), src, strlen(src)), LCM_OK);
+    /* distinct 3-grams of the source: the 3 cats, 3 cats ran, cats ran the, ran the 3, the 3 dogs, 3 dogs sat */
+    assert_near(o.ovl3, 1. / 6, 1e-15);
+    /* 6 4-grams of the output, "the 3 cats sat" twice */
+    assert_near(o.rep4, 1. / 6, 1e-15);
+    assert_near(o.word_ratio, 9. / 8, 1e-15);
+    assert_near(o.ovl_compat, 45. / 84, 1e-12);
+    assert_near(o.rep_compat, 138. / 79 - 1, 1e-12);
+    assert_int_equal(lcm_overlap_measure(*state, &o, "", 0, "", 0), LCM_OK);
+    assert_true(isnan(o.ovl3) && isnan(o.rep4) && isnan(o.word_ratio) && o.ovl_compat == 0 && o.rep_compat == -1);
+    assert_int_equal(lcm_distinct(*state, &d, "a b a b", 7, 2), LCM_OK);
+    assert_near(d, 2. / 3, 1e-15);
+    assert_int_equal(lcm_distinct(*state, &d, "a", 1, 2), LCM_OK);
+    assert_true(isnan(d));
+}
+
+static void test_edits(void **state) {
+    lcm_edits e;
+    assert_int_equal(lcm_edit_chars(*state, &e, "kitten", 6, "sitting", 7), LCM_OK);
+    assert_true(e.distance == 3 && e.common == 3 && e.longer == 7); /* itt */
+    assert_int_equal(lcm_edit_chars(*state, &e, "été", 5, "ete", 3), LCM_OK);
+    assert_true(e.distance == 2 && e.common == 1 && e.longer == 3); /* code points, not bytes */
+    assert_int_equal(lcm_edit_words(*state, &e, "A dog, 2 cats ran", 17, "the dog 2 cats sat down", 23), LCM_OK);
+    assert_true(e.distance == 3 && e.common == 3 && e.longer == 6);
+    assert_int_equal(lcm_edit_words(*state, &e, "", 0, "x y", 3), LCM_OK);
+    assert_true(e.distance == 2 && e.common == 0 && e.longer == 2);
+    assert_int_equal(lcm_edit_words(*state, &e, "x y", 3, "", 0), LCM_OK);
+    assert_true(e.distance == 2 && e.common == 0);
+}
+
 static void test_tokens_of_sacrebleu(void **state) {
     static const char *const cases[][2] = {
         {"Tom &amp; Jane [x] a/b a.b. c,d, 5.6.- 7-8 été, “no”… .,.",
@@ -94,7 +154,7 @@ static void test_words(void **state) {
     static const char *const want[] = {"dont", "stop", "stop", "its", "élan", "rd"};
     static const uint8_t touches[] = {0, 0, 1, 0, 0, 0};
     lcm_words w = {0};
-    assert_int_equal(lcm_words_split(*state, &w, text, strlen(text)), LCM_OK);
+    assert_int_equal(lcm_words_split(*state, &w, text, strlen(text), false), LCM_OK);
     assert_int_equal(w.n, 6);
     for (size_t i = 0; i < 6; i++) {
         size_t len;
@@ -165,6 +225,8 @@ int main(void) {
         cmocka_unit_test(test_scores_of_sacrebleu), cmocka_unit_test(test_tokens_of_sacrebleu),
         cmocka_unit_test(test_ngram_multisets),     cmocka_unit_test(test_words),
         cmocka_unit_test(test_surface),             cmocka_unit_test(test_set_of_many),
+        cmocka_unit_test(test_overlap),             cmocka_unit_test(test_edits),
+        cmocka_unit_test(test_sentence_scores_of_sacrebleu),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
