@@ -40,5 +40,6 @@ lcm_status lcm_run_task(lcm_ctx *ctx, const lcm_trainer_config *config, lcm_task
                         lcm_run_hooks *hooks);
 
 extern const lcm_run_kind lcm_run_sonar, lcm_run_base, lcm_run_two_tower;
+extern const lcm_run_kind lcm_run_rvq;
 
 #endif
