@@ -164,6 +164,39 @@ static int run_reconstruct(cli *c, int argc, char **argv) {
     return finish(c, st, report, as_json);
 }
 
+/* ---- rvq ---- */
+
+static int run_rvq(cli *c, int argc, char **argv) {
+    lcm_eval_rvq_opts o = lcm_eval_rvq_defaults();
+    const char *list = NULL;
+    numbers counts;
+    bool as_json = false;
+    char *report = NULL;
+    const cli_option table[] = {
+        CLI_STRING("rvq", 0, &o.rvq, "FILE", "codebooks"),
+        CLI_STRING("store", 0, &o.store, "DIR", "concept store to quantise"),
+        CLI_STRING("sonar", 0, &o.sonar, "FILE", "autoencoder of the store: also decode"),
+        CLI_STRING("codebooks", 0, &list, "K,K", "numbers of codebooks (default: 1,2,4,… and all)"),
+        CLI_INT("max-concepts", 0, &o.max_concepts, 0, 1e12, "the store's first so many; 0: all"),
+        CLI_INT("max-sentences", 0, &o.max_sentences, 1, 1e9, "sentences decoded"),
+        CLI_INT("beam", 0, &o.beam, 1, 64, "beam size"),
+        CLI_STRING("curve", 0, &o.curve, "FILE.svg", "also draw error and BLEU"),
+        CLI_FLAG("json", 0, &as_json, "JSON instead of Markdown"),
+        CLI_END,
+    };
+    lcm_status st;
+    if (!cli_parse(c, argc, argv, table)) return c->exit_code;
+    if (o.rvq == NULL || o.store == NULL) return cli_usage_error(c, "--rvq and --store are needed");
+    if (list) {
+        int code = parse_numbers(c, &counts, "codebooks", list, 1, 4096, true);
+        if (code) return code;
+        o.counts = counts.i;
+        o.n_counts = counts.n;
+    }
+    st = lcm_eval_rvq(c->ctx, &report, &o);
+    return finish(c, st, report, as_json);
+}
+
 /* ---- next, stories ---- */
 
 enum { N_SAMPLING = 6 };
@@ -319,6 +352,8 @@ static const cli_command tasks[] = {
     {.name = "eval reconstruct", .help = "sentences through the autoencoder, clean and noised", .args = "INPUT…", .min_args = 1,
      .max_args = -1, .run = run_reconstruct,
      .about = "Cuts documents into sentences, encodes and decodes them: exact match, BLEU, chrF, distance."},
+    {.name = "eval rvq", .help = "concepts through a residual quantiser", .args = "", .max_args = 0, .run = run_rvq,
+     .about = "Relative error, and with --sonar exact match, BLEU and chrF, against the number of codebooks."},
     {.name = "eval next", .help = "the next sentence predicted from the true ones before it", .args = "", .max_args = 0,
      .run = run_next,
      .about = "Measures concept models, and the baselines truth, copy-last, mean and nearest, on the documents of a\n"

@@ -18,6 +18,7 @@ typedef struct lcm_curve_opts {
     int64_t smooth;            /* points whose mean is one point of a strong line; 0: a fiftieth of the run; 1: none */
     bool log;                  /* logarithmic values; what is not positive is not drawn. The panel of lr is linear */
     bool items;                /* x is the number of items seen (tokens, concepts), not of steps */
+    const char *x_label;       /* below the x axis; NULL: "step" or "items" */
 } lcm_curve_opts;
 
 /* Draws n runs, each a run folder or a metrics.jsonl, into *out: a self-contained SVG of *len bytes, NUL-terminated,

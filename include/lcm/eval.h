@@ -41,6 +41,26 @@ LCM_API lcm_eval_reconstruct_opts lcm_eval_reconstruct_defaults(void);
  * BLEU (sacrebleu's 13a, exp), chrF2, ||encode(decode(x)) - x||. */
 LCM_API lcm_status lcm_eval_reconstruct(lcm_ctx *ctx, char **report, const lcm_eval_reconstruct_opts *opts);
 
+typedef struct lcm_eval_rvq_opts {
+    const char *rvq;       /* codebook file (lcm train, kind "rvq") */
+    const char *store;     /* concepts to quantise, with their sentences */
+    const char *sonar;     /* model file of the store's space: also decode; NULL: errors only */
+    const int64_t *counts; /* numbers of codebooks, one row each; NULL: 1, 2, 4, … and all */
+    size_t n_counts;
+    int64_t max_concepts;  /* the store's first so many; 0 = all */
+    int64_t max_sentences; /* the first so many of these are decoded */
+    int64_t beam;
+    const char *curve;     /* file to draw error and BLEU into, as SVG; NULL: none */
+} lcm_eval_rvq_opts;
+
+/* All concepts, 500 sentences, beam 1. */
+LCM_API lcm_eval_rvq_opts lcm_eval_rvq_defaults(void);
+
+/* Concepts through the first k codebooks: relative_error = sum |z - quantised z|^2 / sum |z|^2 of the
+ * normalised concepts, bits of a code; with sonar exact match, BLEU, chrF2 and l2 as in lcm_eval_reconstruct,
+ * and the same without quantisation ("continuous"). LCM_ERR_SHAPE when spaces differ. */
+LCM_API lcm_status lcm_eval_rvq(lcm_ctx *ctx, char **report, const lcm_eval_rvq_opts *opts);
+
 typedef struct lcm_eval_next_opts {
     const char *sonar;
     const char *store;              /* concept store whose documents are predicted; NULL: none */

@@ -408,8 +408,9 @@ static void draw(chart *c) {
         put(c, "</g>\n");
         put_metric_legend(c, p);
     }
-    put(c, "<text class=\"x\" x=\"%d\" y=\"%d\">%s</text>\n</svg>\n", (LEFT + WIDTH - RIGHT) / 2, (int)y - 8,
-        c->opts.items ? "items" : "step");
+    put(c, "<text class=\"x\" x=\"%d\" y=\"%d\">", (LEFT + WIDTH - RIGHT) / 2, (int)y - 8);
+    put_text(c, c->opts.x_label ? c->opts.x_label : c->opts.items ? "items" : "step");
+    put(c, "</text>\n</svg>\n");
 }
 
 lcm_status lcm_curve_draw(lcm_ctx *ctx, lcm_buf *out, const lcm_curve_run *runs, size_t n, const lcm_curve_opts *opts) {

@@ -72,17 +72,34 @@ static lcm_status compare(lcm_ctx *ctx, lcm_reconstruction *r, const bench *b) {
     return st;
 }
 
-static lcm_status level(lcm_ctx *ctx, lcm_reconstruction *r, bench *b, double a) {
+static lcm_status measure(lcm_ctx *ctx, lcm_reconstruction *r, bench *b, const real *y) {
     double t0;
-    if (!(a >= 0 && a <= 1)) LCM_FAIL(ctx, LCM_ERR_ARG, "noise level %g is outside 0 … 1", a);
-    *r = (lcm_reconstruction){.noise = a};
-    add_noise(b, a);
     lcm_sentences_clear(&b->out);
     t0 = lcm_now();
-    LCM_TRY(lcm_sentences_decode(ctx, &b->out, b->codec, b->y, b->s->n, b->beam));
+    LCM_TRY(lcm_sentences_decode(ctx, &b->out, b->codec, y, b->s->n, b->beam));
     r->decode_per_second = (double)b->s->n / fmax(lcm_now() - t0, 1e-9);
     LCM_TRY(lcm_sentences_encode(ctx, b->back, NULL, b->codec, &b->out, 0, b->out.n));
     return compare(ctx, r, b);
+}
+
+static lcm_status level(lcm_ctx *ctx, lcm_reconstruction *r, bench *b, double a) {
+    if (!(a >= 0 && a <= 1)) LCM_FAIL(ctx, LCM_ERR_ARG, "noise level %g is outside 0 … 1", a);
+    *r = (lcm_reconstruction){.noise = a};
+    add_noise(b, a);
+    return measure(ctx, r, b, b->y);
+}
+
+lcm_status lcm_reconstruct_vectors(lcm_ctx *ctx, lcm_reconstruction *out, lcm_codec *codec, const lcm_tokenizer *tok,
+                                   const lcm_sentences *s, const real *x, const real *y, const lcm_beam_opts *beam) {
+    bench b = {.codec = codec, .tok = tok, .s = s, .x = x, .beam = beam, .D = lcm_codec_dim(codec)};
+    lcm_status st;
+    *out = (lcm_reconstruction){0};
+    if (s->n < 1) LCM_FAIL(ctx, LCM_ERR_ARG, "no sentence to reconstruct");
+    st = lcm_calloc(ctx, &b.back, (size_t)(s->n * b.D), sizeof *b.back);
+    if (st == LCM_OK) st = measure(ctx, out, &b, y);
+    lcm_sentences_free(&b.out);
+    free(b.back);
+    return st;
 }
 
 lcm_status lcm_reconstruct(lcm_ctx *ctx, lcm_reconstruction *out, lcm_codec *codec, const lcm_tokenizer *tok,

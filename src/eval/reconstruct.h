@@ -23,4 +23,8 @@ lcm_status lcm_reconstruct(lcm_ctx *ctx, lcm_reconstruction *out, lcm_codec *cod
                            const lcm_sentences *s, const real *x, const double *levels, size_t n_levels,
                            const lcm_beam_opts *beam, uint64_t seed);
 
+/* One row for vectors y (s->n, D) that stand for the concepts x: what is decoded is y. */
+lcm_status lcm_reconstruct_vectors(lcm_ctx *ctx, lcm_reconstruction *out, lcm_codec *codec, const lcm_tokenizer *tok,
+                                   const lcm_sentences *s, const real *x, const real *y, const lcm_beam_opts *beam);
+
 #endif

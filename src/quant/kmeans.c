@@ -29,17 +29,26 @@ static double squared_distance(const real *a, const real *b, int64_t D) {
     return s;
 }
 
+/* First of the smallest s[u] + half[u]; s is overwritten with the sums. */
+LCM_CLONES static int32_t smallest(real *s, const real *half, int64_t U) {
+    real low = INFINITY;
+    int32_t u = 0;
+    LCM_PRAGMA(omp simd reduction(min : low))
+    for (int64_t i = 0; i < U; i++) {
+        s[i] += half[i];
+        low = s[i] < low ? s[i] : low;
+    }
+    while (u < U - 1 && s[u] != low) u++; /* ends with a NaN, too */
+    return u;
+}
+
 /* |x - c|^2 / 2 is |c|^2 / 2 - x.c up to a term of x alone. */
 static void search(int32_t *unit, double *error, const real *x, int64_t n, const real *c, const real *half, int64_t U,
                    int64_t D, real *scores) {
     lcm_k_gemm(false, true, n, U, D, -1, x, D, c, D, 0, scores, U);
     for (int64_t r = 0; r < n; r++) {
-        const real *s = scores + r * U;
-        int32_t best = 0;
-        for (int32_t u = 1; u < U; u++)
-            if (s[u] + half[u] < s[best] + half[best]) best = u;
-        unit[r] = best;
-        if (error) error[r] = squared_distance(x + r * D, c + best * D, D);
+        unit[r] = smallest(scores + r * U, half, U);
+        if (error) error[r] = squared_distance(x + r * D, c + unit[r] * D, D);
     }
 }
 
