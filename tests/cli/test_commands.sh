@@ -287,5 +287,27 @@ says out "| real, decoded |"; says out "### Story 2, bundle/lcm.safetensors, see
 says out "sampling: steps 12"; says out "beam: 2" # the bundle's
 [ "$(column stop_length 3)" = 5 ] || fail "five stories of two sentences stop at their length"
 
+# ---- residual quantiser ----
+cat >rvq.json <<END
+{"kind": "rvq", "store": "store", "valid_store": "store", "quantizer": {"codebooks": 4, "units": 8}, "train": {"run": "run-rvq"}}
+END
+Q=run-rvq/rvq.safetensors
+expect 0 train -q rvq.json; lines run-rvq/metrics.jsonl 4
+expect 0 train -q -s train.run=run-two -s quantizer.codebooks=2 rvq.json; mkdir run-rest
+cp run-two/rvq.safetensors run-two/metrics.jsonl run-rest # as a fit leaves it that is stopped behind its second codebook
+expect 0 train -q -s train.run=run-rest rvq.json; same run-rest/rvq.safetensors $Q "a fit that was stopped"
+same run-rest/metrics.jsonl run-rvq/metrics.jsonl "its log"
+expect 1 train -q -s quantizer.units=4 rvq.json; says err "holds a run of another configuration"
+expect 1 train -q -s train.run=x -s quantizer.units=1000 rvq.json; says err "288 rows for 1000 units"
+expect 1 train -q -s train.run=x -s normalizer.with_fft=true rvq.json; says err "hold centre and scale only"
+expect 0 curve run-rvq; says out "valid_loss"
+expect 0 eval rvq -q --rvq $Q --store store --sonar $S --max-sentences 50 --curve rvq.svg; lines out 19; says rvq.svg "codebooks"
+higher "$(column relative_error 1)" "$(column relative_error 3)" "error with 1 and 4 codebooks"
+higher "$(column bleu 3)" "$(column bleu 1)" "BLEU with 4 codebooks and 1"
+expect 2 eval rvq --rvq $Q; says err "--rvq and --store are needed"
+expect 1 eval rvq --rvq $Q --store store --codebooks 3,2; says err "an ascending list within 1 … 4"
+expect 1 eval rvq --rvq $Q --store store --sonar bundle/other.safetensors
+expect 3 eval rvq --rvq $M --store store; says err "expected 'rvq'"
+
 [ $failures = 0 ] && echo "commands: ok"
 exit $((failures > 0))
