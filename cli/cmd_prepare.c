@@ -34,8 +34,8 @@ static int show(cli *c, const lcm_concept_store_report *r, bool json) {
         {"docs_too_long", "documents too long to read dropped", r->docs_too_long},
         {"docs_bad_utf8", "documents that are not UTF-8 dropped", r->docs_bad_utf8},
         {"docs_bad_json", "lines that are no JSON object dropped", r->docs_bad_json},
-        {"docs_no_text", "JSON objects without the text key dropped", r->docs_no_text},
-        {"docs_no_sentence", "documents without a sentence dropped", r->docs_no_sentence},
+        {"docs_no_text", "JSON objects without a text under the key dropped", r->docs_no_text},
+        {"docs_no_sentence", "documents without a sentence (pairs: on one side) dropped", r->docs_no_sentence},
         {"sentences_dropped", "sentences dropped", r->sentences_dropped},
         {"sentences_shortened", "sentences encoded without their ends", r->sentences_shortened},
     };
@@ -77,7 +77,8 @@ static int run(cli *c, int argc, char **argv) {
         CLI_STRING("model", 'm', &o.model, "PATH", "bundle folder or SONAR file"),
         CLI_STRING("out", 'o', &o.out, "FOLDER", "the store"),
         CLI_ENUM("dtype", 0, &o.dtype, dtype_names, "TYPE", "of the stored vectors"),
-        CLI_STRING("key", 'k', &o.make.key, "NAME", "of the text in JSON lines; without: text"),
+        CLI_STRING("key", 'k', &o.make.key, "NAME", "of the text in JSON lines, or of the target; without: text"),
+        CLI_STRING("source-key", 0, &o.make.source_key, "NAME", "JSON lines are pairs; the source is under this key"),
         CLI_STRING("lang", 'l', &o.make.lang, "CODE", "language of the segmenter; without: the bundle's"),
         CLI_FLAG("presegmented", 'p', &o.presegmented, "every line of a document is a sentence"),
         CLI_FLAG("whole-file", 'w', &o.whole_file, "a .txt file is one document, not one per line"),
@@ -98,7 +99,9 @@ const cli_command cmd_prepare = {
     .min_args = 1,
     .max_args = -1,
     .about = "Cuts documents into sentences, encodes these and writes vectors and text to a concept store. Inputs are\n"
-             ".txt (a document per line), .jsonl, both also as .zst, and folders of these. Several processes may be\n"
-             "started with the same command to share the work; after a stop the same command goes on.",
+             ".txt (a document per line), .jsonl, both also as .zst, and folders of these. A text in JSON is a string\n"
+             "or a list of sentences. With --source-key every line of JSON is a pair, for instruction tuning: the\n"
+             "store keeps what is source and what is target. Several processes may be started with the same command\n"
+             "to share the work; after a stop the same command goes on.",
     .run = run,
 };

@@ -55,12 +55,15 @@ LCM_API void lcm_bundle_close(lcm_bundle *b); /* after its sessions; NULL is all
 
 typedef struct lcm_bundle_info {
     const char *sonar, *lcm;       /* paths of the files; lcm NULL without concept model */
-    const char *end_of_text, *lang; /* sentence that ends a text ("": none); language of the segmenter */
+    /* Sentence that ends a text ("": none): bundle.json's, else that of an instruction-tuned model's file,
+     * else "End of text."; language of the segmenter. */
+    const char *end_of_text, *lang;
     char space[17];
     int64_t dim;          /* D: numbers in a concept */
     const char *kind;     /* of the concept model; NULL when not loaded */
     int64_t max_concepts; /* longest document it reads; 0 when not loaded */
     lcm_generation generation;
+    int instructed;       /* the concept model was tuned to answer: sentences of its own stand around each prompt */
 } lcm_bundle_info;
 
 LCM_API const lcm_bundle_info *lcm_bundle_get_info(const lcm_bundle *b); /* borrowed */

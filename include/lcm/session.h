@@ -72,13 +72,16 @@ typedef struct lcm_concept {
 typedef int (*lcm_concept_fn)(void *user, const lcm_concept *concept);
 
 typedef struct lcm_generated_text {
-    int64_t prompt_concepts, prompt_cut; /* sentences of the prompt; of them too long for the encoder */
+    /* Sentences of the prompt, those that an instruction-tuned model puts around it included; of them
+     * too long for the encoder. */
+    int64_t prompt_concepts, prompt_cut;
     int64_t concepts;                    /* generated, the ending one not counted */
     lcm_end end;
     double first_ms, total_ms;           /* until the first concept's text was there; in all */
 } lcm_generated_text;
 
-/* Continues `text` (len bytes of UTF-8, at least one sentence). opts NULL = the bundle's. `out` and
+/* Continues `text` (len bytes of UTF-8, at least one sentence), or answers it when the model was tuned
+ * to. opts NULL = the bundle's. `out` and
  * `fn` may be NULL. LCM_ERR_ARG: options out of range, no sentence, or the model or decoder is not
  * loaded; LCM_ERR_LIMIT: the prompt is longer than the model reads; LCM_ERR_UTF8. */
 LCM_API lcm_status lcm_session_generate(lcm_ctx *ctx, lcm_generated_text *out, lcm_session *s, const char *text, size_t len,

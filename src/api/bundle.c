@@ -44,6 +44,22 @@ lcm_generation lcm_generation_default(void) {
                             .epsilon_scaling = g.sampler.epsilon_scaling};
 }
 
+lcm_generate_config lcm_generation_settings(const lcm_generation *g) {
+    lcm_generate_config c = lcm_generate_config_default();
+    c.max_gen_len = g->concepts;
+    c.min_gen_len = 0; /* the first concept may say that nothing follows */
+    c.eos_threshold = g->eos_threshold;
+    c.repetition_threshold = g->repetition_threshold;
+    c.seed = g->seed;
+    c.temperature = g->temperature;
+    c.sampler.steps = g->steps;
+    c.sampler.guidance_scale = g->guidance_scale;
+    c.sampler.guidance_rescale = g->guidance_rescale;
+    c.sampler.initial_noise_scale = g->initial_noise_scale;
+    c.sampler.epsilon_scaling = g->epsilon_scaling;
+    return c;
+}
+
 /* Out into JSON and in again: one table holds the limits. */
 lcm_status lcm_generation_check(lcm_ctx *ctx, const lcm_generation *g) {
     lcm_generation copy;
@@ -83,6 +99,7 @@ static lcm_status read_config(lcm_ctx *ctx, lcm_bundle_config *c, const char *di
     LCM_TRY(lcm_path_join(ctx, path, sizeof path, dir, "bundle.json"));
     LCM_TRY(lcm_json_load(ctx, &j, path));
     st = lcm_config_read(ctx, c, config_fields, j, "bundle.json");
+    c->own_end = json_object_get(j, "end_of_text") != NULL;
     json_decref(j);
     LCM_TRY(st);
     if (c->format == 0) LCM_FAIL(ctx, LCM_ERR_FORMAT, "'%s': the key 'format' is missing", path);
@@ -111,11 +128,20 @@ lcm_status lcm_bundle_files(lcm_ctx *ctx, char *sonar, char *lcm, size_t cap, co
 
 /* ---- Loading ---- */
 
+static lcm_status read_prompt(lcm_ctx *ctx, lcm_bundle *b, const lcm_model_meta *meta) {
+    if (meta->prompt && lcm_config_read(ctx, &b->prompt, lcm_affix_fields, meta->prompt, "lcm.prompt"))
+        return lcm_fail_within(ctx, LCM_ERR_FORMAT, "'%s'", b->lcm_path);
+    if (meta->prompt == NULL || b->config.own_end)
+        memcpy(b->prompt.end_of_text, b->config.end_of_text, sizeof b->prompt.end_of_text);
+    return LCM_OK;
+}
+
 static lcm_status load_model(lcm_ctx *ctx, lcm_bundle *b) {
     lcm_model_meta meta;
     lcm_status st;
     LCM_TRY(lcm_model_load(ctx, &b->model, &meta, b->lcm_path, false));
     st = lcm_model_check_space(ctx, meta.space, b->lcm_path, b->sonar.space);
+    if (st == LCM_OK) st = read_prompt(ctx, b, &meta);
     lcm_model_meta_free(&meta);
     LCM_TRY(st);
     if (b->model->embed_dim != b->sonar.model->config.model_dim)
@@ -124,23 +150,22 @@ static lcm_status load_model(lcm_ctx *ctx, lcm_bundle *b) {
     return LCM_OK;
 }
 
-static lcm_status encode_end(lcm_ctx *ctx, lcm_bundle *b) {
-    const char *text = b->config.end_of_text;
-    size_t len = strlen(text);
+static lcm_status encode_affixes(lcm_ctx *ctx, lcm_bundle *b) {
     lcm_codec *codec;
     lcm_status st;
-    LCM_TRY(lcm_calloc(ctx, &b->end, (size_t)b->model->embed_dim, sizeof *b->end));
     LCM_TRY(lcm_codec_new(ctx, &codec, &b->sonar));
-    st = lcm_codec_encode(ctx, b->end, NULL, codec, &text, &len, 1, -1);
+    st = lcm_affixes_encode(ctx, &b->affixes, &b->prompt, codec, NULL);
     lcm_codec_free(codec);
+    b->end = b->affixes.x[LCM_AFFIX_END];
     return st;
 }
 
 static void fill_info(lcm_bundle *b) {
     b->info = (lcm_bundle_info){.sonar = b->sonar_path, .lcm = b->lcm_path[0] ? b->lcm_path : NULL,
-                                .end_of_text = b->config.end_of_text, .lang = b->config.lang,
+                                .end_of_text = b->model ? b->prompt.end_of_text : b->config.end_of_text, .lang = b->config.lang,
                                 .dim = b->sonar.model->config.model_dim, .kind = b->model ? b->model->type->name : NULL,
-                                .max_concepts = b->model ? b->model->max_seq_len : 0, .generation = b->config.generate};
+                                .max_concepts = b->model ? b->model->max_seq_len : 0, .generation = b->config.generate,
+                                .instructed = b->prompt.source_prefix[0] || b->prompt.source_suffix[0] || b->prompt.target_prefix[0]};
     memcpy(b->info.space, b->sonar.space_hex, sizeof b->info.space);
 }
 
@@ -154,7 +179,7 @@ static lcm_status load(lcm_ctx *ctx, lcm_bundle *b, const char *path, int parts)
     LCM_TRY(lcm_sonar_load(ctx, &b->sonar, b->sonar_path, parts & (LCM_LOAD_ENCODER | LCM_LOAD_DECODER), false));
     if (parts & LCM_LOAD_MODEL) {
         LCM_TRY(load_model(ctx, b));
-        if (b->config.end_of_text[0]) LCM_TRY(encode_end(ctx, b));
+        LCM_TRY(encode_affixes(ctx, b));
     }
     fill_info(b);
     return LCM_OK;
@@ -182,7 +207,7 @@ void lcm_bundle_close(lcm_bundle *b) {
     if (b == NULL) return;
     lcm_model_free(b->model);
     lcm_sonar_file_close(&b->sonar);
-    free(b->end);
+    lcm_affixes_free(&b->affixes);
     free(b);
 }
 

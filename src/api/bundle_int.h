@@ -5,12 +5,14 @@
 #include "base/io.h"
 #include "lcm/bundle.h"
 #include "lcm/generate.h"
+#include "sonar/affixes.h"
 #include "sonar/sonar_io.h"
 
 /* bundle.json. */
 typedef struct lcm_bundle_config {
     int64_t format;
     char sonar[256], lcm[256], end_of_text[1024], lang[64];
+    bool own_end; /* bundle.json names end_of_text; else the model's own counts */
     lcm_generation generate;
 } lcm_bundle_config;
 
@@ -20,13 +22,16 @@ struct lcm_bundle {
     int parts; /* loaded */
     lcm_sonar_file sonar;
     lcm_model *model; /* NULL when not loaded */
-    real *end;        /* (D) end-of-text concept; NULL without */
+    lcm_affix_texts prompt; /* of an instruction-tuned model, else empty but for end_of_text */
+    lcm_affixes affixes;
+    const real *end; /* (D) end-of-text concept, in affixes; NULL without */
     lcm_bundle_info info;
 };
 
 enum { LCM_BUNDLE_FORMAT = 1, LCM_MAX_BEAM = 64 };
 
 lcm_generation lcm_generation_default(void);
+lcm_generate_config lcm_generation_settings(const lcm_generation *g); /* `g` was checked */
 /* LCM_ERR_ARG names the option: what a bundle.json would refuse. */
 lcm_status lcm_generation_check(lcm_ctx *ctx, const lcm_generation *g);
 

@@ -21,23 +21,11 @@ static lcm_status encode(lcm_ctx *ctx, void *user, real *out, uint8_t *fate, con
     return lcm_codec_encode(ctx, out, fate, ((work *)user)->codec, text, len, n, -1);
 }
 
-static lcm_status by_lines(lcm_ctx *ctx, lcm_spans *out, const char *text, size_t len) {
-    for (size_t at = 0; at < len;) {
-        const char *stop = memchr(text + at, '\n', len - at);
-        size_t end = stop ? (size_t)(stop - text) : len;
-        lcm_span line = lcm_span_trim(text, (lcm_span){at, end});
-        if (line.begin < line.end) LCM_TRY(lcm_spans_push(ctx, out, line.begin, line.end));
-        at = end + 1;
-    }
-    return LCM_OK;
-}
-
 static lcm_status segment(lcm_ctx *ctx, void *user, lcm_spans *out, const char *text, size_t len) {
     const work *w = user;
     lcm_segment_opts o = {.lang = w->lang, .max_chars = MAX_CHARS};
     if (!w->opts->presegmented) return lcm_segment_text(ctx, out, text, len, &o);
-    out->len = 0;
-    return by_lines(ctx, out, text, len);
+    return lcm_segment_lines(ctx, out, text, len);
 }
 
 static lcm_status report_progress(void *user, const lcm_prepare_progress *p) {
@@ -64,9 +52,10 @@ static lcm_status read_report(lcm_ctx *ctx, lcm_concept_store_report *out, const
 
 static lcm_status prepare(lcm_ctx *ctx, work *w, const lcm_bundle *b, const char *dir, const char *const *inputs, size_t n) {
     const lcm_concept_store_opts *o = w->opts;
-    lcm_prepare_opts p = {.docs = {.key = o->key, .whole_file = o->whole_file, .strict = o->strict}, .dim = b->info.dim,
-                          .dtype = o->half ? LCM_DT_F16 : LCM_DT_F32, .space = b->info.space, .segment = segment,
-                          .encode = encode, .progress = report_progress, .user = w};
+    lcm_docs_opts docs = {.key = o->key, .source_key = o->source_key, .whole_file = o->whole_file, .strict = o->strict};
+    lcm_prepare_opts p = {.docs = docs, .dim = b->info.dim, .dtype = o->half ? LCM_DT_F16 : LCM_DT_F32,
+                          .space = b->info.space, .segment = segment, .encode = encode, .progress = report_progress,
+                          .user = w};
     lcm_buf recipe = {0};
     lcm_status st = lcm_buf_printf(ctx, &recipe, "%s", o->presegmented ? "sentences by line" : "sentences by rules, ");
     if (st == LCM_OK && !o->presegmented) st = lcm_buf_printf(ctx, &recipe, "lang %s, at most %d characters", w->lang, MAX_CHARS);

@@ -36,7 +36,7 @@ static double lap(job *j) {
 
 /* ---- The prompt ---- */
 
-static lcm_status encode_spans(lcm_ctx *ctx, job *j, const char *text, const lcm_spans *spans) {
+static lcm_status encode_spans(lcm_ctx *ctx, job *j, real *out, const char *text, const lcm_spans *spans) {
     size_t n = spans->len;
     const char **at = NULL;
     size_t *len = NULL;
@@ -48,7 +48,7 @@ static lcm_status encode_spans(lcm_ctx *ctx, job *j, const char *text, const lcm
         at[i] = text + spans->data[i].begin;
         len[i] = spans->data[i].end - spans->data[i].begin;
     }
-    if (st == LCM_OK) st = lcm_codec_encode(ctx, j->prompt, cut, j->s->codec, at, len, n, -1);
+    if (st == LCM_OK) st = lcm_codec_encode(ctx, out, cut, j->s->codec, at, len, n, -1);
     for (size_t i = 0; st == LCM_OK && i < n; i++) j->sum.prompt_cut += cut[i];
     free(at);
     free(len);
@@ -56,21 +56,41 @@ static lcm_status encode_spans(lcm_ctx *ctx, job *j, const char *text, const lcm
     return st;
 }
 
+static real *put_affix(real *out, const lcm_affixes *a, lcm_affix which, size_t D) {
+    size_t n = (size_t)a->n[which] * D;
+    if (n) memcpy(out, a->x[which], n * sizeof *out);
+    return out + n;
+}
+
+/* The sentences, and around them those of an instruction-tuned model. */
+static lcm_status encode_prompt(lcm_ctx *ctx, job *j, const char *text, const lcm_spans *spans) {
+    const lcm_affixes *a = &j->s->bundle->affixes;
+    size_t D = (size_t)j->s->bundle->info.dim, n = (size_t)j->sum.prompt_concepts;
+    real *at;
+    LCM_TRY(lcm_calloc(ctx, &j->prompt, n * D, sizeof *j->prompt));
+    at = put_affix(j->prompt, a, LCM_AFFIX_SOURCE_PREFIX, D);
+    LCM_TRY(encode_spans(ctx, j, at, text, spans));
+    at = put_affix(at + spans->len * D, a, LCM_AFFIX_SOURCE_SUFFIX, D);
+    at = put_affix(at, a, LCM_AFFIX_TARGET_PREFIX, D);
+    memcpy(j->before, at - D, D * sizeof(real));
+    return LCM_OK;
+}
+
 static lcm_status read_prompt(lcm_ctx *ctx, job *j, const char *text, size_t len) {
     lcm_segment_opts seg = lcm_segment_opts_default();
-    size_t D = (size_t)j->s->bundle->info.dim;
+    const int64_t *around = j->s->bundle->affixes.n;
     int64_t longest = j->s->bundle->model->max_seq_len;
     lcm_spans spans = {0};
     lcm_status st;
     seg.lang = j->s->bundle->config.lang;
     LCM_TRY(lcm_segment_text(ctx, &spans, text, len, &seg));
-    j->sum.prompt_concepts = (int64_t)spans.len;
+    j->sum.prompt_concepts = (int64_t)spans.len + around[LCM_AFFIX_SOURCE_PREFIX] + around[LCM_AFFIX_SOURCE_SUFFIX] +
+                             around[LCM_AFFIX_TARGET_PREFIX];
     if (spans.len == 0) st = lcm_fail(ctx, LCM_ERR_ARG, "the prompt has no sentence");
-    else if ((int64_t)spans.len > longest)
-        st = lcm_fail(ctx, LCM_ERR_LIMIT, "the prompt has %zu sentences, the model reads %" PRId64, spans.len, longest);
-    else st = lcm_calloc(ctx, &j->prompt, spans.len * D, sizeof *j->prompt);
-    if (st == LCM_OK) st = encode_spans(ctx, j, text, &spans);
-    if (st == LCM_OK) memcpy(j->before, j->prompt + (spans.len - 1) * D, D * sizeof(real));
+    else if (j->sum.prompt_concepts > longest)
+        st = lcm_fail(ctx, LCM_ERR_LIMIT, "the prompt has %" PRId64 " sentences, the model reads %" PRId64, j->sum.prompt_concepts,
+                      longest);
+    else st = encode_prompt(ctx, j, text, &spans);
     lcm_spans_free(&spans);
     return st;
 }
@@ -138,22 +158,10 @@ static lcm_status on_concept(lcm_ctx *ctx, void *user, int64_t prompt, int64_t i
 /* ---- The text ---- */
 
 static void configure(job *j) {
-    const lcm_generation *o = j->opts;
     int64_t room = j->s->bundle->model->max_seq_len - j->sum.prompt_concepts + 1;
-    lcm_generate_config g = lcm_generate_config_default();
-    j->window = o->concepts > room;
-    g.max_gen_len = j->window ? room : o->concepts;
-    g.min_gen_len = 0; /* the first concept may say that nothing follows */
-    g.eos_threshold = o->eos_threshold;
-    g.repetition_threshold = o->repetition_threshold;
-    g.seed = o->seed;
-    g.temperature = o->temperature;
-    g.sampler.steps = o->steps;
-    g.sampler.guidance_scale = o->guidance_scale;
-    g.sampler.guidance_rescale = o->guidance_rescale;
-    g.sampler.initial_noise_scale = o->initial_noise_scale;
-    g.sampler.epsilon_scaling = o->epsilon_scaling;
-    j->config = g;
+    j->config = lcm_generation_settings(j->opts);
+    j->window = j->opts->concepts > room;
+    if (j->window) j->config.max_gen_len = room;
 }
 
 static lcm_status predict(lcm_ctx *ctx, job *j) {

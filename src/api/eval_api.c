@@ -57,18 +57,7 @@ lcm_status lcm_eval_load_model(lcm_ctx *ctx, lcm_model **out, lcm_model_meta *me
 
 lcm_status lcm_eval_generation(lcm_ctx *ctx, lcm_generate_config *out, const lcm_generation *g) {
     LCM_TRY(lcm_generation_check(ctx, g));
-    *out = lcm_generate_config_default();
-    out->max_gen_len = g->concepts;
-    out->min_gen_len = 0; /* the first concept may say that nothing follows */
-    out->eos_threshold = g->eos_threshold;
-    out->repetition_threshold = g->repetition_threshold;
-    out->seed = g->seed;
-    out->temperature = g->temperature;
-    out->sampler.steps = g->steps;
-    out->sampler.guidance_scale = g->guidance_scale;
-    out->sampler.guidance_rescale = g->guidance_rescale;
-    out->sampler.initial_noise_scale = g->initial_noise_scale;
-    out->sampler.epsilon_scaling = g->epsilon_scaling;
+    *out = lcm_generation_settings(g);
     return LCM_OK;
 }
 

@@ -64,6 +64,10 @@ static void norm_back(lcm_node *n) {
 }
 
 lcm_tensor *lcm_op_norm(lcm_tape *t, lcm_tensor *x, lcm_tensor *w, lcm_tensor *b, bool rms) {
+    return lcm_op_norm_eps(t, x, w, b, rms, LCM_NORM_EPS);
+}
+
+lcm_tensor *lcm_op_norm_eps(lcm_tape *t, lcm_tensor *x, lcm_tensor *w, lcm_tensor *b, bool rms, double eps) {
     lcm_tensor *in[] = {x, w, b}, *y;
     lcm_node *n;
     real *sv = NULL;
@@ -75,7 +79,7 @@ lcm_tensor *lcm_op_norm(lcm_tape *t, lcm_tensor *x, lcm_tensor *w, lcm_tensor *b
         if (sv == NULL) return NULL;
         *(norm_saved *)n->saved = (norm_saved){sv, rms};
     }
-    lcm_k_norm_fwd(y->x, sv, x->x, w ? w->x : NULL, b ? b->x : NULL, x->rows, x->cols, rms);
+    lcm_k_norm_eps_fwd(y->x, sv, x->x, w ? w->x : NULL, b ? b->x : NULL, x->rows, x->cols, rms, eps);
     return y;
 }
 

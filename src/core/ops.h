@@ -13,8 +13,9 @@ lcm_tensor *lcm_op_linear(lcm_tape *t, lcm_tensor *x, lcm_tensor *w, lcm_tensor 
 lcm_tensor *lcm_op_embed(lcm_tape *t, lcm_tensor *E, const int32_t *id, int64_t T, real scale, const real *P,
                          const int32_t *pos);
 
-/* LayerNorm or RMSNorm; w, b (1,C) or NULL */
+/* LayerNorm or RMSNorm; w, b (1,C) or NULL; eps LCM_NORM_EPS, or as given */
 lcm_tensor *lcm_op_norm(lcm_tape *t, lcm_tensor *x, lcm_tensor *w, lcm_tensor *b, bool rms);
+lcm_tensor *lcm_op_norm_eps(lcm_tape *t, lcm_tensor *x, lcm_tensor *w, lcm_tensor *b, bool rms, double eps);
 
 lcm_tensor *lcm_op_act(lcm_tape *t, lcm_tensor *x, lcm_act act);
 lcm_tensor *lcm_op_add(lcm_tape *t, lcm_tensor *a, lcm_tensor *b);
@@ -25,7 +26,7 @@ lcm_tensor *lcm_op_mul_vec(lcm_tape *t, lcm_tensor *x, lcm_tensor *v);
 /* y_rc = a_r x_rc + c_rc with constants a (R) and c (R,C), borrowed until reset */
 lcm_tensor *lcm_op_affine_rows(lcm_tape *t, lcm_tensor *x, const real *a, const real *c);
 
-/* Packed multi-head attention (kernels/attention.h): q (Tq,H*K), k and v (Tk,H*K) */
+/* Packed multi-head attention (kernels/attention.h): q (Tq,H*K), k and v (Tk,G*K), G a divisor of H */
 typedef struct lcm_attn_spec {
     int64_t n_seg, H;
     const int32_t *q_off, *k_off; /* (n_seg+1) */
@@ -35,6 +36,8 @@ lcm_tensor *lcm_op_attention(lcm_tape *t, lcm_tensor *q, lcm_tensor *k, lcm_tens
 
 /* Rotary positions, interleaved; pos (R) */
 lcm_tensor *lcm_op_rope(lcm_tape *t, lcm_tensor *x, const int32_t *pos, int64_t H, double theta);
+/* Rotary positions by halves; cs (R,K) of lcm_k_rotary_angles, borrowed until reset */
+lcm_tensor *lcm_op_rotate(lcm_tape *t, lcm_tensor *x, const real *cs, int64_t H);
 
 /* (N,C) -> (R,C): y_i = x_idx[i], zeros where idx < 0 */
 lcm_tensor *lcm_op_gather(lcm_tape *t, lcm_tensor *x, const int32_t *idx, int64_t R);

@@ -37,10 +37,13 @@ lcm_tensor *lcm_op_attention(lcm_tape *t, lcm_tensor *q, lcm_tensor *k, lcm_tens
     int64_t stride;
     real *scratch;
     if (q == NULL || k == NULL || v == NULL) return NULL;
-    LCM_ASSERT(q->cols == k->cols && k->cols == v->cols && k->rows == v->rows && q->cols % spec->H == 0);
+    LCM_ASSERT(k->cols == v->cols && k->rows == v->rows && q->cols % spec->H == 0);
     LCM_ASSERT(spec->q_off[spec->n_seg] == q->rows && spec->k_off[spec->n_seg] == k->rows);
     s.shape.K = q->cols / spec->H;
-    s.shape.ldq = s.shape.ldk = q->cols;
+    s.shape.G = k->cols / s.shape.K;
+    LCM_ASSERT(s.shape.G > 0 && s.shape.G * s.shape.K == k->cols && spec->H % s.shape.G == 0);
+    s.shape.ldq = q->cols;
+    s.shape.ldk = k->cols;
     y = lcm_op_begin(t, &n, LCM_OP_attention, attention_back, q->rows, q->cols, in, 3, sizeof s);
     stride = lcm_k_attention_longest(&s.shape) + 16; /* keeps two threads off one cache line */
     scratch = lcm_tape_alloc(t, (size_t)(stride * omp_get_max_threads()) * sizeof *scratch);
@@ -86,6 +89,39 @@ lcm_tensor *lcm_op_rope(lcm_tape *t, lcm_tensor *x, const int32_t *pos, int64_t 
     }
     memcpy(y->x, x->x, bytes);
     lcm_k_rope(y->x, pos, x->rows, H, x->cols / H, x->cols, theta, +1);
+    return y;
+}
+
+typedef struct rotate_saved {
+    const real *cs;
+    int64_t H;
+    real *tmp;
+} rotate_saved;
+
+static void rotate_back(lcm_node *n) {
+    const rotate_saved *s = n->saved;
+    const lcm_tensor *x = n->in[0];
+    memcpy(s->tmp, n->out->g, (size_t)(x->rows * x->cols) * sizeof(real));
+    lcm_k_rotate(s->tmp, s->cs, x->rows, s->H, x->cols / s->H, x->cols, -1);
+    lcm_k_acc(x->g, s->tmp, 1, x->rows * x->cols);
+}
+
+lcm_tensor *lcm_op_rotate(lcm_tape *t, lcm_tensor *x, const real *cs, int64_t H) {
+    lcm_node *n;
+    lcm_tensor *y;
+    size_t bytes;
+    if (x == NULL || cs == NULL) return NULL;
+    LCM_ASSERT(x->cols % H == 0 && x->cols / H % 2 == 0);
+    bytes = (size_t)(x->rows * x->cols) * sizeof(real);
+    y = lcm_op_begin(t, &n, LCM_OP_rotate, rotate_back, x->rows, x->cols, &x, 1, sizeof(rotate_saved));
+    if (y == NULL) return NULL;
+    if (n) {
+        real *tmp = lcm_tape_alloc(t, bytes);
+        if (tmp == NULL) return NULL;
+        *(rotate_saved *)n->saved = (rotate_saved){cs, H, tmp};
+    }
+    memcpy(y->x, x->x, bytes);
+    lcm_k_rotate(y->x, cs, x->rows, H, x->cols / H, x->cols, +1);
     return y;
 }
 

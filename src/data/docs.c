@@ -23,7 +23,7 @@ typedef struct source {
 
 struct lcm_docs {
     lcm_docs_opts opts;
-    char *key;
+    char *key, *source_key;
     source *files;
     size_t n_files, cap_files, next_file;
     lcm_instream *s; /* of files[next_file - 1]; NULL between files */
@@ -33,7 +33,8 @@ struct lcm_docs {
     int64_t line_no;
     lcm_buf line;
     bool too_long; /* the line was cut at max_doc and must not be used */
-    lcm_buf text;  /* whole-file text */
+    lcm_buf text;  /* of a whole file, or joined from a list */
+    lcm_buf source_text;
     json_t *json;  /* owner of the document in hand */
     lcm_docs_report report;
 };
@@ -59,6 +60,8 @@ static lcm_docs_format format_of_name(const char *path) {
 
 static lcm_status add_file(lcm_ctx *ctx, lcm_docs *d, const char *path, lcm_docs_format format, int64_t bytes) {
     source *f;
+    if (d->source_key && format != LCM_DOCS_JSONL)
+        LCM_FAIL(ctx, LCM_ERR_ARG, "'%s': only .jsonl holds sources and targets", path);
     LCM_TRY(lcm_grow(ctx, &d->files, &d->cap_files, d->n_files + 1, sizeof *d->files));
     f = &d->files[d->n_files];
     f->path = lcm_strdup(path);
@@ -102,7 +105,7 @@ static lcm_status add_folder(lcm_ctx *ctx, lcm_docs *d, const char *dir) {
 static lcm_status add_input(lcm_ctx *ctx, lcm_docs *d, const char *path) {
     struct stat sb;
     lcm_docs_format format = d->opts.format;
-    if (strcmp(path, "-") == 0) return add_file(ctx, d, path, format ? format : LCM_DOCS_TXT, -1);
+    if (strcmp(path, "-") == 0) return add_file(ctx, d, path, format ? format : d->source_key ? LCM_DOCS_JSONL : LCM_DOCS_TXT, -1);
     if (stat(path, &sb) != 0)
         LCM_FAIL(ctx, errno == ENOENT ? LCM_ERR_NOTFOUND : LCM_ERR_IO, "cannot open '%s': %s", path, strerror(errno));
     if (S_ISDIR(sb.st_mode)) return add_folder(ctx, d, path);
@@ -122,7 +125,8 @@ lcm_status lcm_docs_open(lcm_ctx *ctx, lcm_docs **out, const char *const *inputs
     if (d->opts.max_doc == 0) d->opts.max_doc = 16 << 20;
     d->key = lcm_strdup(d->opts.key ? d->opts.key : "text");
     d->opts.key = d->key;
-    if (d->key == NULL) st = lcm_fail(ctx, LCM_ERR_NOMEM, "out of memory: document reader");
+    if (d->opts.source_key) d->opts.source_key = d->source_key = lcm_strdup(d->opts.source_key);
+    if (d->key == NULL || (opts && opts->source_key && d->source_key == NULL)) st = lcm_fail(ctx, LCM_ERR_NOMEM, "out of memory: document reader");
     for (size_t i = 0; i < n && st == LCM_OK; i++) st = add_input(ctx, d, inputs[i]);
     if (st) {
         lcm_docs_close(d);
@@ -137,9 +141,11 @@ void lcm_docs_close(lcm_docs *d) {
     for (size_t i = 0; i < d->n_files; i++) free(d->files[i].path);
     free(d->files);
     free(d->key);
+    free(d->source_key);
     lcm_instream_close(d->s);
     lcm_buf_free(&d->line);
     lcm_buf_free(&d->text);
+    lcm_buf_free(&d->source_text);
     json_decref(d->json);
     free(d);
 }
@@ -204,12 +210,48 @@ static bool is_blank(const char *s, size_t n) {
 
 static bool is_text(const char *s, size_t n) { return lcm_utf8_valid_prefix(s, n) == n && memchr(s, '\0', n) == NULL; }
 
-static lcm_status text_of_json(lcm_ctx *ctx, lcm_docs *d, const char **text, size_t *len) {
-    const char *what = "JSON";
-    json_t *v;
+/* The sentences of a list, one per line. *ok is false when one is no string. */
+static lcm_status join_list(lcm_ctx *ctx, lcm_buf *out, const json_t *list, bool *ok) {
+    out->len = 0;
+    *ok = true;
+    LCM_TRY(lcm_buf_append(ctx, out, "", 0));
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *v = json_array_get(list, i);
+        size_t at = out->len;
+        *ok = *ok && json_is_string(v);
+        if (!*ok) return LCM_OK;
+        LCM_TRY(lcm_buf_append(ctx, out, json_string_value(v), json_string_length(v)));
+        for (; at < out->len; at++)
+            if (out->data[at] == '\n' || out->data[at] == '\r') out->data[at] = ' ';
+        LCM_TRY(lcm_buf_append(ctx, out, "\n", 1));
+    }
+    return LCM_OK;
+}
+
+/* *text stays NULL when the item was dropped. */
+static lcm_status text_of_key(lcm_ctx *ctx, lcm_docs *d, const char **text, size_t *len, bool *lines, lcm_buf *own,
+                              const char *key) {
+    const json_t *v = json_object_get(d->json, key);
+    const char *s = json_string_value(v);
+    size_t n = json_string_length(v);
+    bool ok = s != NULL;
+    *lines = json_is_array(v);
+    if (*lines) {
+        LCM_TRY(join_list(ctx, own, v, &ok));
+        s = own->data;
+        n = own->len;
+    }
+    if (!ok) return drop(ctx, d, LCM_DOC_NO_TEXT, key);
+    if (is_blank(s, n)) return drop(ctx, d, LCM_DOC_EMPTY, key);
+    *text = s;
+    *len = n;
+    return LCM_OK;
+}
+
+static lcm_status doc_of_json(lcm_ctx *ctx, lcm_docs *d, lcm_doc *out) {
     lcm_status st;
     json_decref(d->json);
-    st = lcm_json_parse(ctx, &d->json, d->line.data, d->line.len, what);
+    st = lcm_json_parse(ctx, &d->json, d->line.data, d->line.len, "JSON");
     if (st == LCM_ERR_FORMAT) {
         char why[256];
         snprintf(why, sizeof why, "%s", lcm_ctx_message(ctx));
@@ -217,30 +259,29 @@ static lcm_status text_of_json(lcm_ctx *ctx, lcm_docs *d, const char **text, siz
     }
     LCM_TRY(st);
     if (!json_is_object(d->json)) return drop(ctx, d, LCM_DOC_BAD_JSON, "not an object");
-    v = json_object_get(d->json, d->key);
-    if (!json_is_string(v)) return drop(ctx, d, LCM_DOC_NO_TEXT, d->key);
-    if (is_blank(json_string_value(v), json_string_length(v))) return drop(ctx, d, LCM_DOC_EMPTY, NULL);
-    *text = json_string_value(v);
-    *len = json_string_length(v);
-    return LCM_OK;
+    if (d->source_key) {
+        LCM_TRY(text_of_key(ctx, d, &out->source, &out->source_len, &out->source_lines, &d->source_text, d->source_key));
+        if (out->source == NULL) return LCM_OK;
+    }
+    return text_of_key(ctx, d, &out->text, &out->len, &out->lines, &d->text, d->key);
 }
 
-/* One line is one item. *text stays NULL when it was dropped. */
-static lcm_status take_line(lcm_ctx *ctx, lcm_docs *d, const char **text, size_t *len) {
+/* One line is one item. out->text stays NULL when it was dropped. */
+static lcm_status take_line(lcm_ctx *ctx, lcm_docs *d, lcm_doc *out) {
     if (d->too_long) return drop(ctx, d, LCM_DOC_TOO_LONG, NULL);
     if (is_blank(d->line.data, d->line.len)) {
         d->report.blank_lines++;
         return LCM_OK;
     }
     if (!is_text(d->line.data, d->line.len)) return drop(ctx, d, LCM_DOC_BAD_UTF8, NULL);
-    if (current(d)->format == LCM_DOCS_JSONL) return text_of_json(ctx, d, text, len);
-    *text = d->line.data;
-    *len = d->line.len;
+    if (current(d)->format == LCM_DOCS_JSONL) return doc_of_json(ctx, d, out);
+    out->text = d->line.data;
+    out->len = d->line.len;
     return LCM_OK;
 }
 
 /* The rest of the open file is one item. */
-static lcm_status take_file(lcm_ctx *ctx, lcm_docs *d, const char **text, size_t *len) {
+static lcm_status take_file(lcm_ctx *ctx, lcm_docs *d, lcm_doc *out) {
     bool got, too_long = false, paragraph_ended = false;
     d->text.len = 0;
     for (;;) {
@@ -261,8 +302,8 @@ static lcm_status take_file(lcm_ctx *ctx, lcm_docs *d, const char **text, size_t
     if (too_long) return drop(ctx, d, LCM_DOC_TOO_LONG, NULL);
     if (d->text.len == 0) return drop(ctx, d, LCM_DOC_EMPTY, NULL);
     if (!is_text(d->text.data, d->text.len)) return drop(ctx, d, LCM_DOC_BAD_UTF8, NULL);
-    *text = d->text.data;
-    *len = d->text.len;
+    out->text = d->text.data;
+    out->len = d->text.len;
     return LCM_OK;
 }
 
@@ -282,29 +323,26 @@ static lcm_status begin_file(lcm_ctx *ctx, lcm_docs *d) {
 }
 
 lcm_status lcm_docs_next(lcm_ctx *ctx, lcm_doc *out, lcm_docs *d) {
-    const char *text = NULL;
-    size_t len = 0;
     memset(out, 0, sizeof *out);
-    while (text == NULL) {
+    while (out->text == NULL) {
         bool got = true, whole;
+        memset(out, 0, sizeof *out);
         if (d->s == NULL) {
             if (d->next_file == d->n_files) return LCM_OK;
             LCM_TRY(begin_file(ctx, d));
         }
         whole = d->opts.whole_file && current(d)->format == LCM_DOCS_TXT;
-        if (whole) LCM_TRY(take_file(ctx, d, &text, &len));
+        if (whole) LCM_TRY(take_file(ctx, d, out));
         else {
             LCM_TRY(read_line(ctx, d, &got));
-            if (got) LCM_TRY(take_line(ctx, d, &text, &len));
+            if (got) LCM_TRY(take_line(ctx, d, out));
         }
         if (whole || !got) end_file(d);
     }
-    out->text = text;
-    out->len = len;
     out->path = current(d)->path;
     out->line = d->line_no;
     d->report.docs++;
-    d->report.bytes += (int64_t)len;
+    d->report.bytes += (int64_t)(out->len + out->source_len);
     return LCM_OK;
 }
 

@@ -1,9 +1,11 @@
 /* Documents out of text files: streaming, in input order, with bounded memory.
  *
  * Accepted: `.txt` (one document per line, or one per file), `.jsonl` (one object per line, the
- * text under one key), each also as `.zst`; a folder stands for its files of these kinds sorted
- * by byte order of their names; "-" is standard input. A line ends at LF; a CR before it and a
- * byte order mark at the start of a file are not part of the text.
+ * text under one key, or source and target under two), each also as `.zst`; a folder stands for its
+ * files of these kinds sorted by byte order of their names; "-" is standard input. A line ends at
+ * LF; a CR before it and a byte order mark at the start of a file are not part of the text.
+ *
+ * A text of JSON is a string, or a list of strings, which are its sentences.
  *
  * Nothing is lost silently: an item that cannot be used is counted under its reason, or, with
  * `strict`, is an error that names file and line. Damage of a whole file (a cut zstd frame, a
@@ -25,17 +27,18 @@ typedef enum lcm_docs_format {
 
 /* Why an item was dropped. */
 typedef enum lcm_doc_drop {
-    LCM_DOC_EMPTY = 0, /* nothing but ASCII white space */
+    LCM_DOC_EMPTY = 0, /* nothing but ASCII white space; of a pair: on either side */
     LCM_DOC_TOO_LONG,  /* line (or whole file) over max_doc bytes */
     LCM_DOC_BAD_UTF8,  /* not strict UTF-8, or holds U+0000 */
     LCM_DOC_BAD_JSON,  /* not one JSON object */
-    LCM_DOC_NO_TEXT,   /* the key is missing or its value is no string */
+    LCM_DOC_NO_TEXT,   /* a key is missing or its value is neither a string nor a list of strings */
     LCM_DOC_N_DROPS
 } lcm_doc_drop;
 
 typedef struct lcm_docs_opts {
     lcm_docs_format format; /* of named files and standard input; folders go by file name */
-    const char *key;        /* JSONL key of the text; NULL = "text" */
+    const char *key;        /* JSONL key of the text, or of the target; NULL = "text" */
+    const char *source_key; /* of the source: documents are pairs, and all input is JSONL; NULL = no pairs */
     size_t max_doc;         /* bytes of a line, or of a whole file; 0 = 16 MiB */
     bool whole_file;        /* `.txt`: one document per file; lines of a paragraph are joined by a
                                space, paragraphs (parted by blank lines) by an empty line */
@@ -49,9 +52,14 @@ typedef struct lcm_docs_report {
     int64_t dropped[LCM_DOC_N_DROPS]; /* items, by reason */
 } lcm_docs_report;
 
+/* Texts are valid UTF-8 without U+0000 and NUL-terminated. `lines`: each line is a sentence, for the
+ * text was a list (line breaks inside a sentence became spaces). */
 typedef struct lcm_doc {
-    const char *text; /* valid UTF-8, no NUL inside, NUL-terminated; NULL at the end */
+    const char *text; /* of a pair: the target; NULL at the end */
     size_t len;
+    bool lines, source_lines;
+    const char *source; /* of a pair; else NULL */
+    size_t source_len;
     const char *path;
     int64_t line; /* from 1; of a whole file: 1 */
 } lcm_doc;
@@ -59,7 +67,8 @@ typedef struct lcm_doc {
 typedef struct lcm_docs lcm_docs;
 
 /* Resolves folders and checks that every input exists. Options and paths are copied.
- * LCM_ERR_NOTFOUND; LCM_ERR_ARG for a file whose kind its name does not tell. */
+ * LCM_ERR_NOTFOUND; LCM_ERR_ARG for a file whose kind its name does not tell, or that holds no pairs
+ * when pairs are asked for. */
 lcm_status lcm_docs_open(lcm_ctx *ctx, lcm_docs **out, const char *const *inputs, size_t n, const lcm_docs_opts *opts);
 void lcm_docs_close(lcm_docs *d); /* NULL is allowed */
 

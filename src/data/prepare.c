@@ -168,6 +168,10 @@ static lcm_status make_plan(lcm_ctx *ctx, job *j) {
                         "unit_docs", (json_int_t)j->unit_docs,
                         "unit_bytes", (json_int_t)j->unit_bytes);
     lcm_docs_close(d);
+    if (j->plan && o->docs.source_key && json_object_set_new(j->plan, "source_key", json_string(o->docs.source_key)) != 0) {
+        json_decref(j->plan);
+        j->plan = NULL;
+    }
     if (j->plan == NULL) LCM_FAIL(ctx, LCM_ERR_ARG, "key, space or recipe is not UTF-8, or memory is exhausted");
     return LCM_OK;
 }
@@ -238,13 +242,15 @@ static lcm_status end_unit(lcm_ctx *ctx, job *j, pass *p) {
     return st ? st : report(ctx, j, p->docs);
 }
 
+static int64_t bytes_of(const lcm_doc *doc) { return (int64_t)(doc->len + doc->source_len); }
+
 static lcm_status take_doc(lcm_ctx *ctx, job *j, pass *p, const lcm_doc *doc) {
     if (p->docs_in_unit == 0) { /* the first of a unit */
         lcm_unit_clear(j->maker);
         LCM_TRY(claim_unit(ctx, &p->claim, j, p->unit));
     }
     p->docs_in_unit++;
-    p->bytes_in_unit += (int64_t)doc->len;
+    p->bytes_in_unit += bytes_of(doc);
     return p->claim.fd >= 0 ? lcm_unit_add(ctx, j->maker, doc) : LCM_OK;
 }
 
@@ -255,7 +261,7 @@ static lcm_status scan_docs(lcm_ctx *ctx, job *j, pass *p) {
         LCM_TRY(lcm_docs_next(ctx, &doc, p->docs));
         if (doc.text == NULL) break;
         full = p->docs_in_unit == j->unit_docs ||
-               (p->docs_in_unit > 0 && (int64_t)doc.len > j->unit_bytes - p->bytes_in_unit);
+               (p->docs_in_unit > 0 && bytes_of(&doc) > j->unit_bytes - p->bytes_in_unit);
         if (full) {
             LCM_TRY(end_unit(ctx, j, p));
             p->unit++;

@@ -1,4 +1,5 @@
-/* From documents to a concept store: read, cut into sentences, encode, write.
+/* From documents to a concept store: read, cut into sentences, encode, write. Pairs of source and
+ * target (docs.source_key) are cut each for itself and stored as one document, source first.
  *
  * The documents are divided, in input order, into units; each becomes one shard, written
  * atomically. Any number of processes may be started with the same inputs, options and folder:

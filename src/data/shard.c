@@ -38,12 +38,12 @@ lcm_status lcm_shard_path(lcm_ctx *ctx, char *path, const char *dir, int64_t ind
     return lcm_path_join(ctx, path, LCM_PATH_MAX, dir, name);
 }
 
-void lcm_shard_hash(char hex[17], const void *vectors, size_t n_vectors, const void *docs, size_t n_docs,
-                    const void *spans, size_t n_spans, const void *text, size_t n_text) {
-    uint64_t h = lcm_hash64(LCM_HASH_INIT, vectors, n_vectors);
-    h = lcm_hash64(h, docs, n_docs);
-    h = lcm_hash64(h, spans, n_spans);
-    h = lcm_hash64(h, text, n_text);
+void lcm_shard_hash(char hex[17], lcm_bytes vectors, lcm_bytes docs, lcm_bytes spans, lcm_bytes text, lcm_bytes targets) {
+    uint64_t h = lcm_hash64(LCM_HASH_INIT, vectors.data, vectors.len);
+    h = lcm_hash64(h, docs.data, docs.len);
+    h = lcm_hash64(h, spans.data, spans.len);
+    h = lcm_hash64(h, text.data, text.len);
+    h = lcm_hash64(h, targets.data, targets.len);
     snprintf(hex, 17, "%016" PRIx64, h);
 }
 
@@ -52,8 +52,10 @@ void lcm_shard_hash(char hex[17], const void *vectors, size_t n_vectors, const v
 struct lcm_shard {
     int64_t dim;
     lcm_dtype dtype;
-    lcm_buf vectors, docs, spans, text; /* as in the file */
+    lcm_buf vectors, docs, spans, text, targets; /* as in the file */
     int64_t n_docs, n_concepts, doc_first;
+    size_t doc_text; /* length of `text` before the document in the making */
+    bool pairs;
 };
 
 static lcm_status push_i64(lcm_ctx *ctx, lcm_buf *b, int64_t x) { return lcm_buf_append(ctx, b, &x, sizeof x); }
@@ -84,6 +86,7 @@ void lcm_shard_free(lcm_shard *s) {
     lcm_buf_free(&s->docs);
     lcm_buf_free(&s->spans);
     lcm_buf_free(&s->text);
+    lcm_buf_free(&s->targets);
     free(s);
 }
 
@@ -114,11 +117,43 @@ lcm_status lcm_shard_add(lcm_ctx *ctx, lcm_shard *s, const real *vector, const c
     return LCM_OK;
 }
 
+void lcm_shard_set_pairs(lcm_shard *s) { s->pairs = true; }
+
+static void begin_doc(lcm_shard *s) {
+    s->doc_first = s->n_concepts;
+    s->doc_text = s->text.len;
+}
+
+static void forget_doc(lcm_shard *s) {
+    s->n_concepts = s->doc_first;
+    s->text.len = s->doc_text;
+    s->vectors.len = (size_t)(s->n_concepts * s->dim) * lcm_dtype_size(s->dtype);
+    s->spans.len = (size_t)(s->n_concepts + 1) * sizeof(int64_t);
+}
+
 lcm_status lcm_shard_end_doc(lcm_ctx *ctx, lcm_shard *s, bool *kept) {
+    if (s->pairs) LCM_FAIL(ctx, LCM_ERR_ARG, "a document without a source among pairs");
     *kept = s->n_concepts > s->doc_first;
     if (!*kept) return LCM_OK;
     LCM_TRY(push_i64(ctx, &s->docs, s->n_concepts));
-    s->doc_first = s->n_concepts;
+    begin_doc(s);
+    s->n_docs++;
+    return LCM_OK;
+}
+
+lcm_status lcm_shard_end_pair(lcm_ctx *ctx, lcm_shard *s, int64_t source, bool *kept) {
+    int64_t count = s->n_concepts - s->doc_first;
+    if (!s->pairs) LCM_FAIL(ctx, LCM_ERR_ARG, "a pair among documents without a source");
+    if (source < 0 || source > count)
+        LCM_FAIL(ctx, LCM_ERR_ARG, "source of %lld concepts in a pair of %lld", (long long)source, (long long)count);
+    *kept = source > 0 && source < count;
+    if (!*kept) {
+        forget_doc(s);
+        return LCM_OK;
+    }
+    LCM_TRY(push_i64(ctx, &s->targets, source));
+    LCM_TRY(push_i64(ctx, &s->docs, s->n_concepts));
+    begin_doc(s);
     s->n_docs++;
     return LCM_OK;
 }
@@ -129,16 +164,19 @@ static lcm_status add_tensors(lcm_ctx *ctx, lcm_st_writer *w, const lcm_shard *s
     LCM_TRY(lcm_st_writer_add(ctx, w, "embeddings", s->dtype, vectors, 2, s->vectors.data));
     LCM_TRY(lcm_st_writer_add(ctx, w, "doc_offsets", LCM_DT_I64, &docs, 1, s->docs.data));
     LCM_TRY(lcm_st_writer_add(ctx, w, "text_offsets", LCM_DT_I64, &spans, 1, s->spans.data));
+    if (s->pairs) LCM_TRY(lcm_st_writer_add(ctx, w, "doc_targets", LCM_DT_I64, &s->n_docs, 1, s->targets.data));
     return lcm_st_writer_add(ctx, w, "text", LCM_DT_U8, &text, 1, s->text.data);
 }
+
+static lcm_bytes bytes_of(const lcm_buf *b) { return (lcm_bytes){b->data, b->len}; }
 
 static lcm_status add_meta(lcm_ctx *ctx, lcm_st_writer *w, const lcm_shard *s, const char *space,
                            const lcm_store_report *report) {
     json_t *json = lcm_config_write(report, lcm_store_report_fields);
     char *text = json ? json_dumps(json, JSON_COMPACT) : NULL, hash[17], version[16];
     lcm_status st = text ? LCM_OK : lcm_fail(ctx, LCM_ERR_NOMEM, "out of memory: report of a shard");
-    lcm_shard_hash(hash, s->vectors.data, s->vectors.len, s->docs.data, s->docs.len, s->spans.data, s->spans.len,
-                   s->text.data, s->text.len);
+    lcm_shard_hash(hash, bytes_of(&s->vectors), bytes_of(&s->docs), bytes_of(&s->spans), bytes_of(&s->text),
+                   bytes_of(&s->targets));
     snprintf(version, sizeof version, "%d", LCM_STORE_VERSION);
     if (st == LCM_OK) st = lcm_st_writer_meta(ctx, w, "lcm.format", version);
     if (st == LCM_OK) st = lcm_st_writer_meta(ctx, w, "lcm.kind", "concept_shard");
@@ -205,6 +243,22 @@ static lcm_status require(lcm_ctx *ctx, const lcm_st_tensor **out, const lcm_sha
     return LCM_OK;
 }
 
+static lcm_status check_targets(lcm_ctx *ctx, lcm_shard_view *v, const char *what) {
+    if (lcm_st_find(v->st, "doc_targets") == NULL) return LCM_OK;
+    LCM_TRY(require(ctx, &v->targets, v, "doc_targets", LCM_DT_I64, LCM_DT_I64, 1, what));
+    if (v->targets->dims[0] != v->n_docs)
+        LCM_FAIL(ctx, LCM_ERR_SHAPE, "%s: %" PRId64 " documents, but doc_targets [%" PRId64 "]", what, v->n_docs,
+                 v->targets->dims[0]);
+    for (int64_t i = 0; i < v->n_docs; i++) {
+        int64_t source = lcm_shard_offset(v->targets, i);
+        int64_t count = lcm_shard_offset(v->docs, i + 1) - lcm_shard_offset(v->docs, i);
+        if (source < 1 || source >= count)
+            LCM_FAIL(ctx, LCM_ERR_FORMAT, "%s: document %" PRId64 " of %" PRId64 " concepts has a source of %" PRId64,
+                     what, i, count, source);
+    }
+    return LCM_OK;
+}
+
 static lcm_status view_check(lcm_ctx *ctx, lcm_shard_view *v, const char *what) {
     const char *kind = lcm_st_meta(v->st, "lcm.kind"), *version = lcm_st_meta(v->st, "lcm.format");
     if (kind == NULL || strcmp(kind, "concept_shard") != 0)
@@ -228,7 +282,8 @@ static lcm_status view_check(lcm_ctx *ctx, lcm_shard_view *v, const char *what) 
     if (v->space == NULL || v->hash == NULL)
         LCM_FAIL(ctx, LCM_ERR_FORMAT, "%s: no lcm.space or lcm.hash in the metadata", what);
     LCM_TRY(check_offsets(ctx, v->docs, v->n_concepts, what));
-    return check_offsets(ctx, v->spans, v->text->dims[0], what);
+    LCM_TRY(check_offsets(ctx, v->spans, v->text->dims[0], what));
+    return check_targets(ctx, v, what);
 }
 
 lcm_status lcm_shard_view_make(lcm_ctx *ctx, lcm_shard_view *out, lcm_st *st, const char *what) {

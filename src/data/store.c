@@ -26,6 +26,7 @@ const lcm_field lcm_store_manifest_fields[] = {
     LCM_F_INT(lcm_store_manifest, dim, 1, LCM_STORE_MAX_DIM, NULL),
     LCM_F_STRING(lcm_store_manifest, dtype, NULL),
     LCM_F_STRING(lcm_store_manifest, space, NULL),
+    LCM_F_BOOL(lcm_store_manifest, pairs, NULL),
     LCM_F_END,
 };
 
@@ -66,7 +67,11 @@ static lcm_status same_kind(lcm_ctx *ctx, lcm_store_manifest *m, const lcm_shard
             LCM_FAIL(ctx, LCM_ERR_FORMAT, "%s: name of the space: %zu bytes, at most %zu", what, strlen(v->space),
                      sizeof m->space - 1);
         memcpy(m->space, v->space, strlen(v->space) + 1);
+        m->pairs = v->targets != NULL;
     }
+    if (m->pairs != (v->targets != NULL))
+        LCM_FAIL(ctx, LCM_ERR_FORMAT, "%s: documents are %s, those of the store %s", what,
+                 v->targets ? "pairs" : "no pairs", m->pairs ? "are" : "are not");
     if (v->dim != m->dim || strcmp(dtype, m->dtype) != 0)
         LCM_FAIL(ctx, LCM_ERR_SHAPE, "%s: %s of width %" PRId64 ", the store has %s of width %" PRId64, what, dtype, v->dim,
                  m->dtype, m->dim);
@@ -118,7 +123,7 @@ static lcm_status write_manifest(lcm_ctx *ctx, const char *dir, const lcm_store_
 }
 
 lcm_status lcm_store_finish(lcm_ctx *ctx, const char *dir, int64_t n_shards, const json_t *origin) {
-    lcm_store_manifest m = {LCM_STORE_FORMAT, LCM_STORE_VERSION, 0, {0}, {0}};
+    lcm_store_manifest m = {LCM_STORE_FORMAT, LCM_STORE_VERSION, 0, {0}, {0}, false};
     lcm_store_report sum = {0};
     json_t *shards = json_array();
     lcm_status st = shards ? LCM_OK : lcm_fail(ctx, LCM_ERR_NOMEM, "out of memory: manifest");
@@ -264,6 +269,15 @@ void lcm_store_doc_counts(int64_t *counts, const lcm_store *s) {
     }
 }
 
+bool lcm_store_has_targets(const lcm_store *s) { return s->manifest.pairs; }
+
+void lcm_store_targets(int64_t *targets, const lcm_store *s) {
+    for (size_t k = 0; k < s->n_shards; k++) {
+        const lcm_shard_view *v = &s->shards[k].view;
+        for (int64_t i = 0; i < v->n_docs; i++) *targets++ = v->targets ? lcm_shard_offset(v->targets, i) : 0;
+    }
+}
+
 /* Rows of one shard. */
 static lcm_status read_rows(lcm_ctx *ctx, real *dst, const lcm_shard_view *v, int64_t first, int64_t count) {
     lcm_st_tensor part = *v->vectors;
@@ -330,14 +344,16 @@ static lcm_status verify_rows(lcm_ctx *ctx, const lcm_store *s, real *row) {
     return LCM_OK;
 }
 
+static lcm_bytes bytes_of(const lcm_st_tensor *t) { return t ? (lcm_bytes){t->data, t->nbytes} : (lcm_bytes){NULL, 0}; }
+
 lcm_status lcm_store_verify(lcm_ctx *ctx, const lcm_store *s) {
     real *row;
     lcm_status st;
     for (size_t k = 0; k < s->n_shards; k++) {
         const lcm_shard_view *v = &s->shards[k].view;
         char hash[17];
-        lcm_shard_hash(hash, v->vectors->data, v->vectors->nbytes, v->docs->data, v->docs->nbytes, v->spans->data,
-                       v->spans->nbytes, v->text->data, v->text->nbytes);
+        lcm_shard_hash(hash, bytes_of(v->vectors), bytes_of(v->docs), bytes_of(v->spans), bytes_of(v->text),
+                       bytes_of(v->targets));
         if (strcmp(hash, v->hash) != 0)
             LCM_FAIL(ctx, LCM_ERR_FORMAT, "shard %zu: hash is %s, its maker wrote %.16s: the file is damaged", k, hash, v->hash);
     }

@@ -7,8 +7,9 @@
  *   doc_offsets   I64 [n + 1]         rows of document i: doc_offsets[i] … doc_offsets[i + 1] - 1
  *   text_offsets  I64 [N + 1]         bytes of sentence i in `text`, likewise
  *   text          U8  [bytes]         UTF-8, nothing between sentences
+ *   doc_targets   I64 [n]             of pairs only: how many leading rows of document i are its source
  *
- * and, as metadata, what its making counted and a hash of the four. The manifest is written last,
+ * and, as metadata, what its making counted and a hash of these. The manifest is written last,
  * so a folder without one is unfinished. The store speaks the space of one encoder, named by
  * `space` (16 hex digits, as lcm.space of model files); models of another space must refuse it.
  *
@@ -30,7 +31,7 @@ typedef struct lcm_store_report {
     int64_t docs, concepts, text_bytes;          /* in the store */
     int64_t blank_lines;                         /* between documents */
     int64_t docs_empty, docs_too_long, docs_bad_utf8, docs_bad_json, docs_no_text; /* lcm_doc_drop */
-    int64_t docs_no_sentence;                    /* dropped: no sentence was left */
+    int64_t docs_no_sentence;                    /* dropped: no sentence was left (of a pair: on either side) */
     int64_t sentences_dropped, sentences_shortened; /* by the encoder; shortened ones are in the store */
 } lcm_store_report;
 
@@ -63,6 +64,11 @@ lcm_status lcm_store_doc(lcm_ctx *ctx, int64_t *first, int64_t *count, const lcm
 /* counts[i] = concepts of document i, for all lcm_store_n_docs documents. */
 void lcm_store_doc_counts(int64_t *counts, const lcm_store *s);
 
+/* Whether the documents are pairs; targets[i] = concepts of document i that are its source, of all
+ * documents; 0 when they are no pairs. */
+bool lcm_store_has_targets(const lcm_store *s);
+void lcm_store_targets(int64_t *targets, const lcm_store *s);
+
 /* Copies rows first … first+count-1 to dst [count, D]; a range may span documents and shards. */
 lcm_status lcm_store_vectors(lcm_ctx *ctx, real *dst, const lcm_store *s, int64_t first, int64_t count);
 
@@ -85,6 +91,13 @@ lcm_status lcm_shard_add(lcm_ctx *ctx, lcm_shard *s, const real *vector, const c
 
 /* Ends the document; *kept is false when it has no concept and therefore is none. */
 lcm_status lcm_shard_end_doc(lcm_ctx *ctx, lcm_shard *s, bool *kept);
+
+/* Every document of the shard will be a pair, to be ended by lcm_shard_end_pair. Before the first concept. */
+void lcm_shard_set_pairs(lcm_shard *s);
+
+/* Ends a pair whose first `source` concepts are its source; *kept is false when the source or the
+ * target is without a concept: nothing of the pair is stored then. */
+lcm_status lcm_shard_end_pair(lcm_ctx *ctx, lcm_shard *s, int64_t source, bool *kept);
 
 /* Writes DIR/shard-INDEX.safetensors atomically. `report` gives the drop counts; its docs, concepts
  * and text_bytes are filled in. The bytes are a function of the arguments. */

@@ -7,7 +7,7 @@
 /* A shard's tensors, checked against each other. */
 typedef struct lcm_shard_view {
     lcm_st *st;
-    const lcm_st_tensor *vectors, *docs, *spans, *text;
+    const lcm_st_tensor *vectors, *docs, *spans, *text, *targets; /* targets: NULL when documents are no pairs */
     int64_t n_docs, n_concepts, dim;
     const char *space, *hash; /* of the metadata; borrowed */
 } lcm_shard_view;
@@ -22,9 +22,13 @@ lcm_status lcm_shard_view_report(lcm_ctx *ctx, lcm_store_report *out, const lcm_
 /* Reads an element of an I64 tensor at any alignment. */
 int64_t lcm_shard_offset(const lcm_st_tensor *t, int64_t i);
 
-/* Hash over the four tensors as 16 hex digits. */
-void lcm_shard_hash(char hex[17], const void *vectors, size_t n_vectors, const void *docs, size_t n_docs,
-                    const void *spans, size_t n_spans, const void *text, size_t n_text);
+typedef struct lcm_bytes {
+    const void *data;
+    size_t len;
+} lcm_bytes;
+
+/* Hash over the tensors, one after the other, as 16 hex digits; targets of no pairs are 0 bytes. */
+void lcm_shard_hash(char hex[17], lcm_bytes vectors, lcm_bytes docs, lcm_bytes spans, lcm_bytes text, lcm_bytes targets);
 
 /* One line of the manifest's `shards`. */
 typedef struct lcm_shard_entry {
@@ -36,6 +40,7 @@ typedef struct lcm_store_manifest {
     char format[32];
     int64_t version, dim;
     char dtype[8], space[LCM_STORE_MAX_SPACE];
+    bool pairs; /* documents have a source and a target */
 } lcm_store_manifest;
 
 extern const lcm_field lcm_shard_entry_fields[], lcm_store_manifest_fields[];

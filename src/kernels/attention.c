@@ -53,6 +53,8 @@ LCM_CLONES static real attend_row(real *o, real *p, const real *q, const real *k
     return top + (real)log((double)sum);
 }
 
+static int64_t key_heads(const lcm_attn_shape *s) { return s->G ? s->G : s->H; }
+
 static int64_t keys_of(const lcm_attn_shape *s, int64_t row, int64_t nk) {
     return s->limit ? s->limit[row] : nk;
 }
@@ -60,14 +62,15 @@ static int64_t keys_of(const lcm_attn_shape *s, int64_t row, int64_t nk) {
 void lcm_k_attention_fwd(real *o, real *lse, const real *q, const real *k, const real *v, const lcm_attn_shape *s,
                          real *scratch, int64_t scratch_stride) {
     real scale = 1 / r_sqrt((real)s->K);
-    int64_t work = s->q_off[s->n_seg] * s->H * s->K;
+    int64_t work = s->q_off[s->n_seg] * s->H * s->K, group = s->H / key_heads(s);
     LCM_PARALLEL_FOR_IF(work > 16384)
     for (int64_t sh = 0; sh < s->n_seg * s->H; sh++) {
         int64_t seg = sh / s->H, h = sh % s->H, k0 = s->k_off[seg], nk = s->k_off[seg + 1] - k0;
+        int64_t kc = k0 * s->ldk + h / group * s->K;
         real *p = scratch + omp_get_thread_num() * scratch_stride;
         for (int64_t i = s->q_off[seg]; i < s->q_off[seg + 1]; i++) {
-            real l = attend_row(o + i * s->ldq + h * s->K, p, q + i * s->ldq + h * s->K, k + k0 * s->ldk + h * s->K,
-                                v + k0 * s->ldk + h * s->K, keys_of(s, i, nk), s->K, s->ldk, scale);
+            real l = attend_row(o + i * s->ldq + h * s->K, p, q + i * s->ldq + h * s->K, k + kc, v + kc,
+                                keys_of(s, i, nk), s->K, s->ldk, scale);
             if (lse) lse[i * s->H + h] = l;
         }
     }
@@ -98,14 +101,14 @@ LCM_CLONES static void attend_row_bwd(real *dq, real *dk, real *dv, const real *
 void lcm_k_attention_bwd(real *dq, real *dk, real *dv, const real *dout, const real *o, const real *lse, const real *q,
                          const real *k, const real *v, const lcm_attn_shape *s) {
     real scale = 1 / r_sqrt((real)s->K);
-    int64_t work = s->q_off[s->n_seg] * s->H * s->K;
-    /* a (segment, head) owns its slices of dq, dk and dv: no two threads write the same value */
+    int64_t work = s->q_off[s->n_seg] * s->H * s->K, G = key_heads(s), group = s->H / G;
+    /* a (segment, key head) owns its slices of dq, dk and dv: no two threads write the same value */
     LCM_PARALLEL_FOR_IF(work > 16384)
-    for (int64_t sh = 0; sh < s->n_seg * s->H; sh++) {
-        int64_t seg = sh / s->H, h = sh % s->H, k0 = s->k_off[seg], nk = s->k_off[seg + 1] - k0;
-        int64_t kc = k0 * s->ldk + h * s->K;
-        for (int64_t i = s->q_off[seg]; i < s->q_off[seg + 1]; i++) {
-            int64_t qc = i * s->ldq + h * s->K;
+    for (int64_t sg = 0; sg < s->n_seg * G; sg++) {
+        int64_t seg = sg / G, g = sg % G, k0 = s->k_off[seg], nk = s->k_off[seg + 1] - k0, first = s->q_off[seg];
+        int64_t kc = k0 * s->ldk + g * s->K, rows = s->q_off[seg + 1] - first;
+        for (int64_t n = 0; n < rows * group; n++) {
+            int64_t i = first + n % rows, h = g * group + n / rows, qc = i * s->ldq + h * s->K;
             attend_row_bwd(dq ? dq + qc : NULL, dk ? dk + kc : NULL, dv ? dv + kc : NULL, dout + qc, o + qc,
                            lse[i * s->H + h], q + qc, k + kc, v + kc, keys_of(s, i, nk), s->K, s->ldk, scale);
         }
@@ -126,4 +129,32 @@ void lcm_k_rope(real *x, const int32_t *pos, int64_t R, int64_t H, int64_t K, in
             }
         }
     }
+}
+
+void lcm_k_rotary_angles(real *cs, const int32_t *pos, int64_t R, int64_t K, double theta) {
+    for (int64_t i = 0; i < K / 2; i++) {
+        double frequency = pow(theta, -2.0 * (double)i / (double)K);
+        for (int64_t r = 0; r < R; r++) {
+            cs[r * K + i] = (real)cos(pos[r] * frequency);
+            cs[r * K + K / 2 + i] = (real)sin(pos[r] * frequency);
+        }
+    }
+}
+
+LCM_CLONES static void rotate_row(real *x, const real *cs, int64_t H, int64_t K, real sign) {
+    const real *cosine = cs, *sine = cs + K / 2;
+    for (int64_t h = 0; h < H; h++) {
+        real *a = x + h * K, *b = a + K / 2;
+        LCM_SIMD
+        for (int64_t i = 0; i < K / 2; i++) {
+            real u = a[i], v = b[i], s = sign * sine[i];
+            a[i] = u * cosine[i] - v * s;
+            b[i] = v * cosine[i] + u * s;
+        }
+    }
+}
+
+void lcm_k_rotate(real *x, const real *cs, int64_t R, int64_t H, int64_t K, int64_t ld, int sign) {
+    LCM_PARALLEL_FOR_IF(R * H * K > 65536)
+    for (int64_t r = 0; r < R; r++) rotate_row(x + r * ld, cs + r * K, H, K, (real)sign);
 }

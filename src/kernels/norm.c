@@ -5,10 +5,8 @@
 
 #include "kernels/simd.h"
 
-static const double NORM_EPS = 1e-5;
-
 LCM_CLONES static void norm_fwd_rows(real *y, real *sv, const real *x, const real *w, const real *b, int64_t r0,
-                                     int64_t r1, int64_t C, bool rms) {
+                                     int64_t r1, int64_t C, bool rms, real eps) {
     for (int64_t r = r0; r < r1; r++) {
         const real *xr = x + r * C;
         real *yr = y + r * C;
@@ -21,7 +19,7 @@ LCM_CLONES static void norm_fwd_rows(real *y, real *sv, const real *x, const rea
         /* two passes: the variance of centred values does not cancel */
         LCM_SIMD_SUM(ss)
         for (int64_t c = 0; c < C; c++) ss += (xr[c] - mean) * (xr[c] - mean);
-        inv = 1 / r_sqrt(ss / (real)C + (real)NORM_EPS);
+        inv = 1 / r_sqrt(ss / (real)C + eps);
         if (w && b) {
             LCM_SIMD
             for (int64_t c = 0; c < C; c++) yr[c] = (xr[c] - mean) * inv * w[c] + b[c];
@@ -42,9 +40,14 @@ LCM_CLONES static void norm_fwd_rows(real *y, real *sv, const real *x, const rea
     }
 }
 
-void lcm_k_norm_fwd(real *y, real *sv, const real *x, const real *w, const real *b, int64_t R, int64_t C, bool rms) {
+void lcm_k_norm_eps_fwd(real *y, real *sv, const real *x, const real *w, const real *b, int64_t R, int64_t C, bool rms,
+                        double eps) {
     LCM_PARALLEL_FOR_IF(R * C > 32768)
-    for (int64_t r = 0; r < R; r += 16) norm_fwd_rows(y, sv, x, w, b, r, lcm_min_i(r + 16, R), C, rms);
+    for (int64_t r = 0; r < R; r += 16) norm_fwd_rows(y, sv, x, w, b, r, lcm_min_i(r + 16, R), C, rms, (real)eps);
+}
+
+void lcm_k_norm_fwd(real *y, real *sv, const real *x, const real *w, const real *b, int64_t R, int64_t C, bool rms) {
+    lcm_k_norm_eps_fwd(y, sv, x, w, b, R, C, rms, LCM_NORM_EPS);
 }
 
 /* With u = w dy and n = (x - mean) r:

@@ -10,7 +10,12 @@
 
 #include "kernels/real.h"
 
+#define LCM_NORM_EPS 1e-5
+
 void lcm_k_norm_fwd(real *y, real *sv, const real *x, const real *w, const real *b, int64_t R, int64_t C, bool rms);
+/* The same with another eps; backward needs none, r is in sv. */
+void lcm_k_norm_eps_fwd(real *y, real *sv, const real *x, const real *w, const real *b, int64_t R, int64_t C, bool rms,
+                        double eps);
 
 /* dx, dw, db may be NULL. */
 void lcm_k_norm_bwd(real *dx, real *dw, real *db, const real *dy, const real *x, const real *w, const real *sv,

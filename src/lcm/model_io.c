@@ -51,6 +51,7 @@ static lcm_status fill(lcm_ctx *ctx, lcm_st_writer *w, const lcm_model *m, const
     json_decref(config);
     LCM_TRY(st);
     if (o->train) LCM_TRY(lcm_train_record_write(ctx, w, o->train));
+    if (o->prompt) LCM_TRY(lcm_model_meta_put(ctx, w, "lcm.prompt", o->prompt));
     for (int i = 0; i < n; i++)
         LCM_TRY(lcm_st_writer_add_real(ctx, w, nz[i].name, LCM_DT_F32, &m->embed_dim, 1, nz[i].x));
     return lcm_params_put(ctx, w, &m->params, o->x, o->dtype);

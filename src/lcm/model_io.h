@@ -11,6 +11,7 @@ typedef struct lcm_model_save_opts {
     uint64_t space;           /* SONAR space that the model was trained in */
     const json_t *provenance; /* or NULL */
     const lcm_train_record *train; /* what it cost, or NULL */
+    const json_t *prompt;     /* of an instruction-tuned model, else NULL */
     const real *x;            /* flat values instead of the model's own (averaged weights), or NULL */
 } lcm_model_save_opts;
 

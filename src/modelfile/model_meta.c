@@ -23,7 +23,7 @@ static bool good_kind(const char *kind) {
     return n > 0 && n < LCM_KIND_CAP && strspn(kind, "abcdefghijklmnopqrstuvwxyz0123456789_") == n;
 }
 
-static lcm_status write_object(lcm_ctx *ctx, lcm_st_writer *w, const char *key, const json_t *obj) {
+lcm_status lcm_model_meta_put(lcm_ctx *ctx, lcm_st_writer *w, const char *key, const json_t *obj) {
     char *text;
     lcm_status st;
     if (!json_is_object(obj)) LCM_FAIL(ctx, LCM_ERR_ARG, "%s: a JSON object is required", key);
@@ -43,8 +43,8 @@ lcm_status lcm_model_meta_write(lcm_ctx *ctx, lcm_st_writer *w, const char *kind
     LCM_TRY(lcm_st_writer_meta(ctx, w, "lcm.format", format));
     LCM_TRY(lcm_st_writer_meta(ctx, w, "lcm.kind", kind));
     LCM_TRY(lcm_st_writer_meta(ctx, w, "lcm.space", hex));
-    LCM_TRY(write_object(ctx, w, "lcm.config", config));
-    return provenance ? write_object(ctx, w, "lcm.provenance", provenance) : LCM_OK;
+    LCM_TRY(lcm_model_meta_put(ctx, w, "lcm.config", config));
+    return provenance ? lcm_model_meta_put(ctx, w, "lcm.provenance", provenance) : LCM_OK;
 }
 
 static lcm_status require(lcm_ctx *ctx, const char **value, const lcm_st *st, const char *key) {
@@ -84,6 +84,7 @@ static lcm_status read_meta(lcm_ctx *ctx, lcm_model_meta *m, const lcm_st *st) {
         LCM_FAIL(ctx, LCM_ERR_FORMAT, "lcm.space: '%.40s' is not 16 hex digits", space);
     LCM_TRY(read_object(ctx, &m->config, st, "lcm.config"));
     LCM_TRY(lcm_train_record_read(ctx, &m->train, st));
+    if (lcm_st_meta(st, "lcm.prompt")) LCM_TRY(read_object(ctx, &m->prompt, st, "lcm.prompt"));
     if (lcm_st_meta(st, "lcm.provenance")) return read_object(ctx, &m->provenance, st, "lcm.provenance");
     m->provenance = json_object();
     if (m->provenance == NULL) LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory");
@@ -101,6 +102,7 @@ lcm_status lcm_model_meta_read(lcm_ctx *ctx, lcm_model_meta *out, const lcm_st *
 void lcm_model_meta_free(lcm_model_meta *m) {
     json_decref(m->config);
     json_decref(m->provenance);
+    json_decref(m->prompt);
     memset(m, 0, sizeof *m);
 }
 

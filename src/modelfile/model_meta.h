@@ -5,6 +5,8 @@
  *   lcm.kind        what reads it: "sonar", "base", "two_tower", …
  *   lcm.config      JSON object, the typed configuration of that kind
  *   lcm.provenance  JSON object, where it comes from: corpus, revision; for people, may be absent
+ *   lcm.prompt      JSON object, the sentences around source and target of an instruction-tuned model
+ *                   (sonar/affixes.h); absent in others
  *   lcm.space       16 hex digits: the SONAR space that the vectors live in
  *
  * The space is born with a SONAR model and copied from then on: conversion to another number type
@@ -23,12 +25,17 @@ typedef struct lcm_model_meta {
     uint64_t space;
     json_t *config, *provenance; /* objects, owned */
     lcm_train_record train;      /* of modelfile/train_record.h; empty when the file has none */
+    json_t *prompt;              /* object, owned; NULL when the file has none */
 } lcm_model_meta;
 
-/* Sets these five keys. kind: 1 to 31 of a-z 0-9 _; config and provenance: JSON objects, borrowed;
+/* Sets format, kind, config, provenance and space. kind: 1 to 31 of a-z 0-9 _; config and provenance:
+ * JSON objects, borrowed;
  * provenance may be NULL. LCM_ERR_ARG. */
 lcm_status lcm_model_meta_write(lcm_ctx *ctx, lcm_st_writer *w, const char *kind, uint64_t space, const json_t *config,
                                 const json_t *provenance);
+
+/* Sets a key to a JSON object, borrowed. LCM_ERR_ARG when it is none. */
+lcm_status lcm_model_meta_put(lcm_ctx *ctx, lcm_st_writer *w, const char *key, const json_t *obj);
 
 /* LCM_ERR_FORMAT for a missing or malformed key, LCM_ERR_VERSION. A missing provenance is read as {}.
  * *out is empty on failure. */

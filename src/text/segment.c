@@ -256,3 +256,15 @@ lcm_status lcm_segment(lcm_ctx *ctx, lcm_spans *out, const char *text, size_t le
     *out = s;
     return LCM_OK;
 }
+
+lcm_status lcm_segment_lines(lcm_ctx *ctx, lcm_spans *out, const char *text, size_t len) {
+    out->len = 0;
+    for (size_t at = 0; at < len;) {
+        const char *stop = memchr(text + at, '\n', len - at);
+        size_t end = stop ? (size_t)(stop - text) : len;
+        lcm_span line = lcm_span_trim(text, (lcm_span){at, end});
+        if (line.begin < line.end) LCM_TRY(lcm_spans_push(ctx, out, line.begin, line.end));
+        at = end + 1;
+    }
+    return LCM_OK;
+}

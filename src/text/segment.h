@@ -29,6 +29,9 @@
 lcm_status lcm_segment(lcm_ctx *ctx, lcm_spans *out, const char *text, size_t len,
                        const lcm_segment_opts *opts);
 
+/* A text of one sentence per line: its lines without the white space around them, none empty. */
+lcm_status lcm_segment_lines(lcm_ctx *ctx, lcm_spans *out, const char *text, size_t len);
+
 /* `s` without Unicode white space at its ends; empty at s.end when nothing else is there.
  * The text of `s` must be valid UTF-8. */
 lcm_span lcm_span_trim(const char *text, lcm_span s);

@@ -6,5 +6,6 @@ const lcm_run_kind *const lcm_run_kinds[] = {
     &lcm_run_rvq,
     &lcm_run_base,
     &lcm_run_two_tower,
+    &lcm_run_llama,
     NULL,
 };

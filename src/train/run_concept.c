@@ -10,7 +10,8 @@
 #include "train/task_concept.h"
 
 typedef struct config {
-    char kind[32], sonar[1024], store[1024], valid_store[1024], init[1024], end_of_text[256];
+    char kind[32], sonar[1024], store[1024], valid_store[1024], init[1024], end_of_text[1024];
+    lcm_affix_texts prompt;
     lcm_normalizer_config normalizer;
     lcm_criterion_config criterion;
     lcm_task_concept_config task;
@@ -23,6 +24,7 @@ static const lcm_field fields[] = {
     LCM_F_STRING(config, store, "concept store to train on (lcm prepare)"),
     LCM_F_STRING(config, valid_store, "concept store to validate on; empty: none"),
     LCM_F_STRING(config, end_of_text, "sentence whose concept ends every document; empty: none"),
+    LCM_F_STRUCT(config, prompt, lcm_affix_prompt_fields, "sentences around the pairs of supervised training"),
     LCM_F_STRING(config, init, "concept model to start from"),
     LCM_F_STRUCT(config, normalizer, lcm_normalizer_fields, "fit of the normaliser"),
     LCM_F_STRUCT(config, criterion, lcm_criterion_fields, "loss"),
@@ -40,10 +42,17 @@ static config defaults(void) {
     return c;
 }
 
+static bool has_text(const lcm_affix_texts *t) {
+    return t->source_prefix[0] || t->source_suffix[0] || t->target_prefix[0] || t->end_of_text[0];
+}
+
 static lcm_status read_config(lcm_ctx *ctx, config *c, const json_t *given) {
     static const char *const raw[] = {"model", NULL}; /* of the kind, read by the registry */
     *c = defaults();
-    return lcm_run_config(ctx, c, fields, given, raw);
+    LCM_TRY(lcm_run_config(ctx, c, fields, given, raw));
+    if (!c->task.supervised && has_text(&c->prompt)) LCM_FAIL(ctx, LCM_ERR_ARG, "config.prompt: only with task.supervised true");
+    memcpy(c->prompt.end_of_text, c->end_of_text, sizeof c->end_of_text);
+    return LCM_OK;
 }
 
 static lcm_status resolve(lcm_ctx *ctx, json_t **out, const json_t *given) {
@@ -63,9 +72,9 @@ static lcm_status resolve(lcm_ctx *ctx, json_t **out, const json_t *given) {
 typedef struct state {
     lcm_store *store, *valid_store;
     lcm_chunks chunks, valid;
-    real *eot;
+    lcm_affixes affixes;
     uint64_t space;
-    json_t *provenance;
+    json_t *provenance, *prompt; /* prompt: NULL unless supervised */
     lcm_model *model;
     lcm_criterion *criterion;
     lcm_task *task;
@@ -73,7 +82,8 @@ typedef struct state {
 
 static lcm_status write_model(lcm_ctx *ctx, void *user, const real *x, lcm_buf *out) {
     const state *s = user;
-    lcm_model_save_opts o = {.dtype = LCM_DT_REAL, .space = s->space, .provenance = s->provenance, .train = &s->task->record, .x = x};
+    lcm_model_save_opts o = {.dtype = LCM_DT_REAL, .space = s->space, .provenance = s->provenance, .prompt = s->prompt,
+                             .train = &s->task->record, .x = x};
     return lcm_model_write(ctx, out, s->model, &o);
 }
 
@@ -81,12 +91,11 @@ static lcm_status row(lcm_ctx *ctx, void *user, real *out, int64_t i) {
     return lcm_store_vectors(ctx, out, user, i, 1);
 }
 
-static lcm_status encode_eot(lcm_ctx *ctx, state *s, const config *c) {
+static lcm_status encode_affixes(lcm_ctx *ctx, state *s, const config *c) {
     lcm_sonar_file f;
     lcm_codec *codec = NULL;
-    const char *text = c->end_of_text;
-    size_t len = strlen(text);
     lcm_status st;
+    if (!has_text(&c->prompt)) return LCM_OK;
     if (c->sonar[0] == '\0') LCM_FAIL(ctx, LCM_ERR_ARG, "config.sonar: needed to encode the end of text; or set end_of_text to \"\"");
     LCM_TRY(lcm_sonar_load(ctx, &f, c->sonar, LCM_SONAR_ENCODER, false));
     st = LCM_OK;
@@ -94,29 +103,35 @@ static lcm_status encode_eot(lcm_ctx *ctx, state *s, const config *c) {
         st = lcm_fail(ctx, LCM_ERR_SHAPE, "'%s' speaks space %s, the store '%s' was made in %s", c->sonar, f.space_hex, c->store,
                       lcm_store_space(s->store));
     if (st == LCM_OK) st = lcm_codec_new(ctx, &codec, &f);
-    if (st == LCM_OK) st = lcm_calloc(ctx, &s->eot, (size_t)lcm_codec_dim(codec), sizeof *s->eot);
-    if (st == LCM_OK) st = lcm_codec_encode(ctx, s->eot, NULL, codec, &text, &len, 1, -1);
+    if (st == LCM_OK) st = lcm_affixes_encode(ctx, &s->affixes, &c->prompt, codec, NULL);
     lcm_codec_free(codec);
     lcm_sonar_file_close(&f);
     return st;
+}
+
+static lcm_status make_chunks(lcm_ctx *ctx, lcm_chunks *out, const state *s, const lcm_store *store, const config *c) {
+    lcm_chunks_opts o = {.max_len = c->task.max_len, .min_len = c->task.min_len, .supervised = c->task.supervised};
+    LCM_TRY(lcm_chunks_make(ctx, out, store, &s->affixes, &o));
+    lcm_log(ctx, LCM_LOG_INFO, "%s: %lld %s, %lld concepts; %lld chunks; left out: %lld shorter than %lld concepts, %lld longer than %lld",
+            store == s->store ? "store" : "valid_store", (long long)lcm_store_n_docs(store), o.supervised ? "pairs" : "documents",
+            (long long)lcm_store_n_concepts(store), (long long)out->n, (long long)out->n_short, (long long)o.min_len,
+            (long long)out->n_long, (long long)o.max_len);
+    return LCM_OK;
 }
 
 static lcm_status open_stores(lcm_ctx *ctx, state *s, const config *c) {
     LCM_TRY(lcm_store_open(ctx, &s->store, c->store));
     if (!lcm_space_parse(&s->space, lcm_store_space(s->store)))
         LCM_FAIL(ctx, LCM_ERR_FORMAT, "'%s': its space '%.40s' is not 16 hex digits", c->store, lcm_store_space(s->store));
-    if (c->end_of_text[0]) LCM_TRY(encode_eot(ctx, s, c));
-    LCM_TRY(lcm_chunks_make(ctx, &s->chunks, s->store, s->eot, &c->task));
+    LCM_TRY(encode_affixes(ctx, s, c));
+    LCM_TRY(make_chunks(ctx, &s->chunks, s, s->store, c));
     if (c->valid_store[0]) {
         LCM_TRY(lcm_store_open(ctx, &s->valid_store, c->valid_store));
         if (strcmp(lcm_store_space(s->store), lcm_store_space(s->valid_store)) != 0)
             LCM_FAIL(ctx, LCM_ERR_SHAPE, "the stores speak different spaces: %s and %s", lcm_store_space(s->store),
                      lcm_store_space(s->valid_store));
-        LCM_TRY(lcm_chunks_make(ctx, &s->valid, s->valid_store, s->eot, &c->task));
+        LCM_TRY(make_chunks(ctx, &s->valid, s, s->valid_store, c));
     }
-    lcm_log(ctx, LCM_LOG_INFO, "store: %lld documents, %lld concepts; %lld chunks, %lld shorter than %lld concepts left out",
-            (long long)lcm_store_n_docs(s->store), (long long)lcm_store_n_concepts(s->store), (long long)s->chunks.n,
-            (long long)s->chunks.n_short, (long long)c->task.min_len);
     return LCM_OK;
 }
 
@@ -128,6 +143,9 @@ static lcm_status make_model(lcm_ctx *ctx, state *s, const config *c, const json
         st = meta.space == s->space ? LCM_OK : lcm_fail(ctx, LCM_ERR_SHAPE, "'%s' was trained in another space than the store's", c->init);
         lcm_model_meta_free(&meta);
         if (st) return st;
+        if (strcmp(s->model->type->name, c->kind) != 0)
+            LCM_FAIL(ctx, LCM_ERR_ARG, "config.kind is '%s', but config.init '%s' holds a model of kind '%s'", c->kind, c->init,
+                     s->model->type->name);
     } else {
         LCM_TRY(lcm_model_new(ctx, &s->model, c->kind, json_object_get(resolved, "model"), "config.model", true));
         lcm_model_init(s->model, (uint64_t)c->train.seed);
@@ -153,6 +171,8 @@ static lcm_status prepare(lcm_ctx *ctx, state *s, const config *c, const json_t 
     s->provenance = json_pack("{s:s, s:I, s:I}", "end_of_text", c->end_of_text, "documents",
                               (json_int_t)lcm_store_n_docs(s->store), "concepts", (json_int_t)lcm_store_n_concepts(s->store));
     if (s->provenance == NULL) LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: provenance");
+    if (c->task.supervised && (s->prompt = lcm_config_write(&c->prompt, lcm_affix_fields)) == NULL)
+        LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: prompt");
     LCM_TRY(lcm_criterion_new(ctx, &s->criterion, s->model, &c->criterion));
     lcm_log(ctx, LCM_LOG_INFO, "%s: %lld parameters", c->kind, (long long)s->model->params.count);
     return lcm_task_concept_new(ctx, &s->task, &c->task, s->model, s->criterion, &s->chunks, &s->valid, write_model, s,
@@ -174,7 +194,8 @@ static lcm_status run(lcm_ctx *ctx, const json_t *resolved, lcm_run_hooks *hooks
     lcm_store_close(s.store);
     lcm_store_close(s.valid_store);
     json_decref(s.provenance);
-    free(s.eot);
+    json_decref(s.prompt);
+    lcm_affixes_free(&s.affixes);
     return st;
 }
 

@@ -4,13 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/wrap.h"
-
 const lcm_field lcm_task_concept_fields[] = {
     LCM_F_INT(lcm_task_concept_config, batch_concepts, 2, 1e8, "concepts per micro-batch"),
     LCM_F_INT(lcm_task_concept_config, window, 0, 1e9, "documents grouped by length; 0 = none"),
-    LCM_F_INT(lcm_task_concept_config, max_len, 2, 1e6, "longer documents are wrapped into chunks of so many concepts"),
+    LCM_F_INT(lcm_task_concept_config, max_len, 2, 1e6, "longer documents are cut into chunks of so many concepts; longer pairs are left out"),
     LCM_F_INT(lcm_task_concept_config, min_len, 1, 1e6, "shorter chunks are left out"),
+    LCM_F_BOOL(lcm_task_concept_config, supervised, "instruction tuning: loss on the targets of pairs only"),
     LCM_F_INT(lcm_task_concept_config, valid_batches, 0, 1e9, "micro-batches per validation, 0 = all"),
     LCM_F_END};
 
@@ -18,66 +17,6 @@ lcm_task_concept_config lcm_task_concept_config_default(void) {
     lcm_task_concept_config c = {.batch_concepts = 1024, .max_len = 128, .min_len = 2, .valid_batches = 8};
     return c;
 }
-
-/* ---- chunks ---- */
-
-static lcm_status wrap_docs(lcm_ctx *ctx, lcm_wrap *out, int64_t **lengths, const lcm_store *store, bool eot, int64_t W) {
-    int64_t docs = lcm_store_n_docs(store);
-    LCM_TRY(lcm_calloc(ctx, lengths, (size_t)docs, sizeof **lengths));
-    lcm_store_doc_counts(*lengths, store);
-    for (int64_t i = 0; eot && i < docs; i++) ++(*lengths)[i];
-    return lcm_wrap_make(ctx, out, *lengths, NULL, docs, W, false);
-}
-
-static lcm_status fill_chunks(lcm_ctx *ctx, lcm_chunks *c, const lcm_wrap *w, const int64_t *lengths, int64_t min_len) {
-    LCM_TRY(lcm_calloc(ctx, &c->first, (size_t)w->n_chunks, sizeof *c->first));
-    LCM_TRY(lcm_calloc(ctx, &c->lengths, (size_t)w->n_chunks, sizeof *c->lengths));
-    LCM_TRY(lcm_calloc(ctx, &c->ends, (size_t)w->n_chunks, sizeof *c->ends));
-    for (int64_t i = 0; i < w->n_chunks; i++) {
-        const lcm_wrap_piece *p = &w->pieces[i];
-        int64_t first, count;
-        if (p->count < min_len) {
-            c->n_short++;
-            continue;
-        }
-        LCM_TRY(lcm_store_doc(ctx, &first, &count, c->store, p->doc));
-        c->first[c->n] = first + p->first;
-        c->lengths[c->n] = p->count;
-        c->ends[c->n++] = p->first + p->count == lengths[p->doc];
-    }
-    return LCM_OK;
-}
-
-lcm_status lcm_chunks_make(lcm_ctx *ctx, lcm_chunks *out, const lcm_store *store, const real *eot,
-                           const lcm_task_concept_config *config) {
-    lcm_chunks c = {.store = store, .eot = eot};
-    lcm_wrap w = {0};
-    int64_t *lengths = NULL;
-    lcm_status st = wrap_docs(ctx, &w, &lengths, store, eot != NULL, config->max_len);
-    memset(out, 0, sizeof *out);
-    if (st == LCM_OK) st = fill_chunks(ctx, &c, &w, lengths, config->min_len);
-    lcm_wrap_free(&w);
-    free(lengths);
-    if (st) lcm_chunks_free(&c);
-    else *out = c;
-    return st;
-}
-
-void lcm_chunks_free(lcm_chunks *c) {
-    free(c->first);
-    free(c->lengths);
-    free(c->ends);
-    memset(c, 0, sizeof *c);
-}
-
-lcm_status lcm_chunks_read(lcm_ctx *ctx, real *dst, const lcm_chunks *c, int64_t i) {
-    int64_t D = lcm_store_dim(c->store), n = c->lengths[i] - (c->eot && c->ends[i]);
-    LCM_TRY(lcm_store_vectors(ctx, dst, c->store, c->first[i], n));
-    if (c->eot && c->ends[i]) memcpy(dst + n * D, c->eot, (size_t)D * sizeof *dst);
-    return LCM_OK;
-}
-
-/* ---- task ---- */
 
 typedef struct task_concept {
     lcm_task task;
@@ -93,8 +32,8 @@ typedef struct task_concept {
 static lcm_status batch_loss(lcm_ctx *ctx, task_concept *s, lcm_tape *t, const lcm_chunks *c, const int64_t *items,
                              int64_t n, const lcm_draws *draws, lcm_task_loss *out) {
     int64_t D = lcm_store_dim(c->store), total = 0;
-    int32_t *off = lcm_tape_alloc(t, (size_t)(n + 1) * sizeof *off);
-    lcm_concept_batch b = {.n_docs = n, .off = off};
+    int32_t *off = lcm_tape_alloc(t, (size_t)(n + 1) * sizeof *off), *source = lcm_tape_alloc(t, (size_t)n * sizeof *source);
+    lcm_concept_batch b = {.n_docs = n, .off = off, .source_len = c->supervised ? source : NULL};
     lcm_model_loss l = {0};
     real *x;
     for (int64_t i = 0; i < n; i++) total += c->lengths[items[i]];
@@ -104,6 +43,7 @@ static lcm_status batch_loss(lcm_ctx *ctx, task_concept *s, lcm_tape *t, const l
     for (int64_t i = 0; i < n; i++) {
         LCM_TRY(lcm_chunks_read(ctx, x + off[i] * D, c, items[i]));
         off[i + 1] = off[i] + (int32_t)c->lengths[items[i]];
+        source[i] = c->source[items[i]];
     }
     b.x = x;
     LCM_TRY(lcm_model_loss_run(ctx, &l, t, s->model, &b, s->criterion, draws));
@@ -177,7 +117,9 @@ lcm_status lcm_task_concept_new(lcm_ctx *ctx, lcm_task **out, const lcm_task_con
     lcm_pack_opts pack = {.budget = config->batch_concepts, .window = config->window, .seed = seed};
     lcm_status st;
     *out = NULL;
-    if (train->n == 0) LCM_FAIL(ctx, LCM_ERR_ARG, "the training store has no document of %lld concepts or more", (long long)config->min_len);
+    if (train->n == 0)
+        LCM_FAIL(ctx, LCM_ERR_ARG, "the training store has no %s of %lld to %lld concepts", train->supervised ? "pair" : "chunk",
+                 (long long)config->min_len, (long long)config->max_len);
     if (config->max_len > config->batch_concepts)
         LCM_FAIL(ctx, LCM_ERR_ARG, "task.max_len %lld exceeds task.batch_concepts %lld", (long long)config->max_len,
                  (long long)config->batch_concepts);

@@ -86,6 +86,39 @@ echo '{"format": 1, "sonar": "sonar.safetensors", "lcm": "lcm.safetensors", "gen
 "$lcm" generate -m bundle --concepts 3 --seed 1 "Tom had a red dog. They went to the park." > two
 cmp one two || fail "same seed, different text"
 
+# Instruction tuning from that model: a run killed and resumed ends with the same bytes, the model's file knows the
+# sentences around its pairs, and a store without pairs is refused.
+awk '{ n = split($0, s, /\. /); printf "{\"source\": [\"%s.\", \"%s.\", \"%s.\"], \"target\": \"%s. They were happy.\"}\n", s[1], s[2], s[3], s[5] }' train.txt > pairs.jsonl
+echo '{"source": "Nothing to say."}' >> pairs.jsonl
+"$lcm" prepare -m bundle/sonar.safetensors -o pairs --source-key source --key target pairs.jsonl 2> log || { cat log; fail "prepare pairs"; }
+grep -q "1 JSON objects without a text" log || fail "$(cat log)"
+cat > sft.json <<'JSON'
+{"kind": "two_tower", "sonar": "bundle/sonar.safetensors", "store": "pairs", "valid_store": "pairs", "init": "tt/step_00000100/model.safetensors",
+ "prompt": {"source_suffix": "They went to the house."}, "end_of_text": "They were sad.", "criterion": {"cf_guidance_probability": 0.15},
+ "task": {"supervised": true, "batch_concepts": 128, "max_len": 64},
+ "train": {"run": "sft", "seed": 3, "validate_every": 20, "checkpoint_every": 10, "lr": {"lr": 2e-3, "warmup_steps": 5, "max_steps": 40}}}
+JSON
+"$lcm" train -t 1 -q sft.json || fail "train supervised"
+"$lcm" train -t 1 -q -s train.run=sft2 sft.json & pid=$!
+sleep 0.2; kill -9 $pid 2>/dev/null || true; wait $pid 2>/dev/null || true
+"$lcm" train -t 1 -q -s train.run=sft2 sft.json || fail "resume supervised"
+cmp sft/step_00000040/model.safetensors sft2/step_00000040/model.safetensors || fail "a resumed supervised run differs"
+"$f64" train -q --check-grad 1 -s criterion.cf_guidance_probability=0.15 sft.json > log || { cat log; fail "gradients of a supervised run"; }
+"$lcm" train -q -s store=store -s train.run=x sft.json 2> log && fail "a store without pairs was accepted"
+grep -q "needs a store of pairs" log || fail "$(cat log)"
+"$lcm" train -q -s task.supervised=false -s train.run=x sft.json 2> log && fail "a prompt without supervision was accepted"
+grep -q "config.prompt: only with task.supervised" log || fail "$(cat log)"
+"$lcm" train -q -s task.max_len=5 -s train.run=x sft.json 2> log && fail "pairs beyond the window were accepted"
+grep -q "no pair of 2 to 5 concepts" log || fail "$(cat log)"
+"$lcm" train -q -s kind=base -s criterion.cf_guidance_probability=0 -s train.run=x sft.json 2> log && fail "a model of another kind was accepted"
+grep -q "holds a model of kind 'two_tower'" log || fail "$(cat log)"
+mkdir answers
+cp bundle/sonar.safetensors bundle/bundle.json answers
+cp sft/step_00000040/model.safetensors answers/lcm.safetensors
+"$lcm" info answers | grep -q '"source_suffix":"They went to the house."' || fail "the model's file does not know its prompt"
+"$lcm" generate -m answers --concepts 3 --seed 1 --json "Tom had a red dog. They went to the park." > log || fail "generate an answer"
+grep -q '"prompt_concepts": 3' log || fail "no sentence around the prompt: $(cat log)"
+
 # A concept model of another space is refused with both spaces named.
 cp b/step_00000280/model.safetensors bundle/sonar.safetensors
 "$lcm" generate -m bundle "Tom had a red dog." 2> log && fail "a model of another space was accepted"

@@ -24,11 +24,13 @@ static const op_variant embed_variants[] = {
 };
 
 RUN(run_norm) { return lcm_op_norm(t, in[0], in[1], in[2], arg != 0); }
+RUN(run_norm_eps) { return lcm_op_norm_eps(t, in[0], in[1], in[2], arg != 0, 0.5); }
 static const op_variant norm_variants[] = {
     {"layer, w and b", run_norm, 0, {{4, 6}, {1, 6}, {1, 6}}}, {"layer, w", run_norm, 0, {{4, 6}, {1, 6}}},
     {"layer, b", run_norm, 0, {{4, 6}, {0}, {1, 6}}},          {"layer", run_norm, 0, {{4, 6}}},
     {"layer, 33 rows", run_norm, 0, {{33, 3}, {1, 3}, {1, 3}}}, {"rms, w", run_norm, 1, {{4, 6}, {1, 6}}},
     {"rms, w and b", run_norm, 1, {{4, 6}, {1, 6}, {1, 6}}},   {"rms", run_norm, 1, {{4, 6}}},
+    {"rms, w, large eps", run_norm_eps, 1, {{4, 6}, {1, 6}}},   {"layer, large eps", run_norm_eps, 0, {{4, 6}}},
 };
 
 RUN(run_act) { return lcm_op_act(t, in[0], (lcm_act)arg); }
@@ -68,11 +70,11 @@ static const int32_t causal[] = {1, 1, 2, 3, 1, 2, 3, 4, 5};
 static const int32_t dropped[] = {1, 0, 3, 1, 0, 0, 5, 2, 4}; /* 0: the row sees nothing */
 static const int32_t prefix_k[] = {0, 2, 6, 7, 13};           /* one key more than queries: shifted causal */
 static const int32_t shifted[] = {2, 2, 3, 4, 2, 3, 4, 5, 6};
-enum { FULL, CAUSAL, DROPPED, CROSS, SHIFTED };
+enum { FULL, CAUSAL, DROPPED, CROSS, SHIFTED, GROUPED };
 RUN(run_attention) {
     lcm_attn_spec s[] = {[FULL] = {4, 2, self_off, self_off, NULL},       [CAUSAL] = {4, 2, self_off, self_off, causal},
                          [DROPPED] = {4, 2, self_off, self_off, dropped}, [CROSS] = {4, 2, cross_q, cross_k, NULL},
-                         [SHIFTED] = {4, 2, self_off, prefix_k, shifted}};
+                         [SHIFTED] = {4, 2, self_off, prefix_k, shifted}, [GROUPED] = {4, 4, self_off, self_off, dropped}};
     return lcm_op_attention(t, in[0], in[1], in[2], &s[arg]);
 }
 static const op_variant attention_variants[] = {
@@ -81,6 +83,7 @@ static const op_variant attention_variants[] = {
     {"limits with 0", run_attention, DROPPED, {{9, 6}, {9, 6}, {9, 6}}},
     {"cross", run_attention, CROSS, {{6, 6}, {6, 6}, {6, 6}}},
     {"shifted causal", run_attention, SHIFTED, {{9, 6}, {13, 6}, {13, 6}}},
+    {"grouped heads", run_attention, GROUPED, {{9, 12}, {9, 6}, {9, 6}}},
 };
 
 static const int32_t rope_pos[] = {0, 1, 7, 3, 1000};
@@ -88,6 +91,14 @@ RUN(run_rope) { return lcm_op_rope(t, in[0], rope_pos, arg, 10000); }
 static const op_variant rope_variants[] = {
     {"two heads", run_rope, 2, {{5, 8}}},
     {"one head", run_rope, 1, {{5, 6}}},
+};
+
+/* Rows of angles as given: the op takes any pair, the cosine of one row need not belong to its sine. */
+static const real angles[] = {0.6, -0.2, 0.8, 0.97, 1, 0.5, 0, -0.7, -0.3, 0.1, 0.9, 0.25};
+RUN(run_rotate) { return lcm_op_rotate(t, in[0], angles, arg); }
+static const op_variant rotate_variants[] = {
+    {"two heads", run_rotate, 2, {{3, 8}}},
+    {"one head", run_rotate, 1, {{2, 6}}},
 };
 
 static const int32_t picks[] = {3, -1, 0, 3, 3, -1, 1};

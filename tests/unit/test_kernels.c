@@ -239,7 +239,7 @@ static const int32_t some[T] = {1, 0, 5, 3, 1, 2, 6, 0, 1, 4, 2, 0};
 
 static void attend(real *o, real *lse, const real *q, const real *k, const real *v, int64_t n_seg, const int32_t *offsets,
                    const int32_t *limit) {
-    lcm_attn_shape s = {n_seg, H, K, C, C, offsets, offsets, limit};
+    lcm_attn_shape s = {n_seg, H, K, C, C, offsets, offsets, limit, H};
     int64_t stride = lcm_k_attention_longest(&s) + 1;
     real *scratch = zeros(stride * omp_get_max_threads());
     lcm_k_attention_fwd(o, lse, q, k, v, &s, scratch, stride);
@@ -312,7 +312,7 @@ static void attention_causal_mask_hides_the_future(void **state) {
 static void attention_segments_are_independent(void **state) {
     real *q = randoms(T * C, 1), *k = randoms(T * C, 2), *v = randoms(T * C, 3), *d = randoms(T * C, 4);
     real o[T * C], lse[T * H], *g = zeros(3 * T * C), o1[T * C], lse1[T * H];
-    lcm_attn_shape all = {N_SEG, H, K, C, C, off, off, causal};
+    lcm_attn_shape all = {N_SEG, H, K, C, C, off, off, causal, H};
     (void)state;
     attend(o, lse, q, k, v, N_SEG, off, causal);
     lcm_k_attention_bwd(g, g + T * C, g + 2 * T * C, d, o, lse, q, k, v, &all);
@@ -320,7 +320,7 @@ static void attention_segments_are_independent(void **state) {
         int32_t n = off[s + 1] - off[s], one[2] = {0, n};
         int64_t at = off[s] * C;
         size_t bytes = (size_t)(n * C) * sizeof(real);
-        lcm_attn_shape shape = {1, H, K, C, C, one, one, causal + off[s]};
+        lcm_attn_shape shape = {1, H, K, C, C, one, one, causal + off[s], H};
         real *g1 = zeros(3 * T * C);
         attend(o1, lse1, q + at, k + at, v + at, 1, one, causal + off[s]);
         lcm_k_attention_bwd(g1, g1 + T * C, g1 + 2 * T * C, d + at, o1, lse1, q + at, k + at, v + at, &shape);
@@ -386,7 +386,7 @@ static void run_gate(real *y, int arg) {
     lcm_k_gate_bwd(y + BIG_N, y + 2 * BIG_N, y + 3 * BIG_N, B, A, M, BIG_R, BIG_C, BIG_C, 0);
 }
 static void run_attention(real *y, int use_limit) {
-    lcm_attn_shape s = {5, BIG_H, BIG_K, BIG_C, BIG_C, big_off, big_off, use_limit ? fewer : NULL};
+    lcm_attn_shape s = {5, BIG_H, BIG_K, BIG_C, BIG_C, big_off, big_off, use_limit ? fewer : NULL, BIG_H};
     int64_t stride = lcm_k_attention_longest(&s) + 1;
     real *scratch = zeros(stride * omp_get_max_threads()), *lse = zeros(BIG_R * BIG_H);
     lcm_k_attention_fwd(y, lse, A, B, M, &s, scratch, stride);
