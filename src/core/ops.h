@@ -31,6 +31,7 @@ typedef struct lcm_attn_spec {
     int64_t n_seg, H;
     const int32_t *q_off, *k_off; /* (n_seg+1) */
     const int32_t *limit;         /* (Tq) or NULL */
+    const int32_t *own;           /* (Tq) or NULL */
 } lcm_attn_spec;
 lcm_tensor *lcm_op_attention(lcm_tape *t, lcm_tensor *q, lcm_tensor *k, lcm_tensor *v, const lcm_attn_spec *s);
 

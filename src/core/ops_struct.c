@@ -25,7 +25,7 @@ static double attention_flops(const lcm_attn_shape *s, const lcm_node *n, const 
     double pairs = 0;
     for (int64_t i = 0; i < s->n_seg; i++)
         for (int32_t r = s->q_off[i]; r < s->q_off[i + 1]; r++)
-            pairs += s->limit ? s->limit[r] : s->k_off[i + 1] - s->k_off[i];
+            pairs += (s->limit ? s->limit[r] : s->k_off[i + 1] - s->k_off[i]) + (s->own && s->own[r] >= 0);
     return 2 * pairs * (double)(s->H * s->K) * (2 + lcm_pushes(n, v) + to_scores + (to_scores > 0));
 }
 
@@ -33,7 +33,7 @@ lcm_tensor *lcm_op_attention(lcm_tape *t, lcm_tensor *q, lcm_tensor *k, lcm_tens
     lcm_tensor *in[] = {q, k, v}, *y;
     lcm_node *n;
     attn_saved s = {.shape = {.n_seg = spec->n_seg, .H = spec->H, .q_off = spec->q_off, .k_off = spec->k_off,
-                              .limit = spec->limit}};
+                              .limit = spec->limit, .own = spec->own}};
     int64_t stride;
     real *scratch;
     if (q == NULL || k == NULL || v == NULL) return NULL;

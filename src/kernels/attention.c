@@ -24,14 +24,28 @@ LCM_CLONES static void axpy(real *y, const real *x, real a, int64_t n) {
     for (int64_t i = 0; i < n; i++) y[i] += a * x[i];
 }
 
-/* One query row and head against n keys. p: n values of scratch. */
-LCM_CLONES static real attend_row(real *o, real *p, const real *q, const real *k, const real *v, int64_t n, int64_t K,
+/* Which keys of its segment a row sees: the first `prefix`, then, as number `prefix` of them, `own`. */
+typedef struct key_set {
+    int64_t n, prefix, own;
+} key_set;
+
+static key_set keys_of(const lcm_attn_shape *s, int64_t row, int64_t nk) {
+    key_set k = {.prefix = s->limit ? s->limit[row] : nk, .own = s->own ? s->own[row] : -1};
+    k.n = k.prefix + (k.own >= 0);
+    return k;
+}
+
+static inline int64_t key_at(key_set k, int64_t j) { return j < k.prefix ? j : k.own; }
+
+/* One query row and head against a set of keys. p: as many values of scratch. */
+LCM_CLONES static real attend_row(real *o, real *p, const real *q, const real *k, const real *v, key_set set, int64_t K,
                                   int64_t ld, real scale) {
+    int64_t n = set.n;
     real top = -INFINITY, sum = 0, inv;
     for (int64_t c = 0; c < K; c++) o[c] = 0;
     if (n == 0) return -INFINITY;
     for (int64_t j = 0; j < n; j++) {
-        const real *kj = k + j * ld;
+        const real *kj = k + key_at(set, j) * ld;
         real s = 0;
         LCM_SIMD_SUM(s)
         for (int64_t c = 0; c < K; c++) s += q[c] * kj[c];
@@ -45,7 +59,7 @@ LCM_CLONES static real attend_row(real *o, real *p, const real *q, const real *k
     }
     inv = 1 / sum;
     for (int64_t j = 0; j < n; j++) {
-        const real *vj = v + j * ld;
+        const real *vj = v + key_at(set, j) * ld;
         real w = p[j] * inv;
         LCM_SIMD
         for (int64_t c = 0; c < K; c++) o[c] += w * vj[c];
@@ -54,10 +68,6 @@ LCM_CLONES static real attend_row(real *o, real *p, const real *q, const real *k
 }
 
 static int64_t key_heads(const lcm_attn_shape *s) { return s->G ? s->G : s->H; }
-
-static int64_t keys_of(const lcm_attn_shape *s, int64_t row, int64_t nk) {
-    return s->limit ? s->limit[row] : nk;
-}
 
 void lcm_k_attention_fwd(real *o, real *lse, const real *q, const real *k, const real *v, const lcm_attn_shape *s,
                          real *scratch, int64_t scratch_stride) {
@@ -79,11 +89,12 @@ void lcm_k_attention_fwd(real *o, real *lse, const real *q, const real *k, const
 /* With p recomputed from lse:  dv_j += p_j do;  dp_j = do.v_j;  ds_j = p_j (dp_j - do.o);
  * dq += scale sum_j ds_j k_j;  dk_j += scale ds_j q.   (do.o = sum_j p_j dp_j) */
 LCM_CLONES static void attend_row_bwd(real *dq, real *dk, real *dv, const real *dout, const real *o, real lse,
-                                      const real *q, const real *k, const real *v, int64_t n, int64_t K, int64_t ld,
+                                      const real *q, const real *k, const real *v, key_set set, int64_t K, int64_t ld,
                                       real scale) {
     real delta = dot(dout, o, K);
-    for (int64_t j = 0; j < n; j++) {
-        const real *kj = k + j * ld, *vj = v + j * ld;
+    for (int64_t j = 0; j < set.n; j++) {
+        int64_t at = key_at(set, j) * ld;
+        const real *kj = k + at, *vj = v + at;
         real s = 0, dp = 0, p, ds;
         LCM_SIMD_SUM(s, dp)
         for (int64_t c = 0; c < K; c++) {
@@ -92,8 +103,8 @@ LCM_CLONES static void attend_row_bwd(real *dq, real *dk, real *dv, const real *
         }
         p = r_exp(s * scale - lse);
         ds = p * (dp - delta) * scale;
-        if (dv) axpy(dv + j * ld, dout, p, K);
-        if (dk) axpy(dk + j * ld, q, ds, K);
+        if (dv) axpy(dv + at, dout, p, K);
+        if (dk) axpy(dk + at, q, ds, K);
         if (dq) axpy(dq, kj, ds, K);
     }
 }

@@ -5,7 +5,9 @@
  * Segment s owns query rows q_off[s] … q_off[s+1]-1 and key rows k_off[s] … k_off[s+1]-1.
  * Query row i sees the first limit[i] keys of its segment; limit NULL = all of them. This one
  * rule expresses full, causal (limit = i+1), shifted-causal and dropped-context masks.
- * A row with limit 0 gives zeros, forward and backward.
+ * With `own` it sees key own[i] of its segment, too: a row that stands behind a context which does not
+ * contain it. own[i] >= limit[i], or -1 for none; own needs limit.
+ * A row without any key gives zeros, forward and backward.
  *
  *   o_i = sum_j p_ij v_j,   p_i = softmax_j(q_i.k_j / sqrt(K))   head h = columns hK … hK+K-1 of q,
  *                                                                hG/H of k and v
@@ -19,6 +21,7 @@ typedef struct lcm_attn_shape {
     int64_t n_seg, H, K, ldq, ldk;
     const int32_t *q_off, *k_off, *limit;
     int64_t G; /* key heads, a divisor of H; 0 = H */
+    const int32_t *own; /* or NULL */
 } lcm_attn_shape;
 
 /* scratch: at least threads * longest key segment values */

@@ -63,7 +63,7 @@ lcm_tensor *lcm_kv_attend(lcm_tape *t, const lcm_kv_cache *c, int64_t layer, con
     int32_t *k_off = lcm_tape_alloc(t, (size_t)(n + 1) * sizeof *k_off);
     real *scratch = lcm_tape_alloc(t, (size_t)(stride * omp_get_max_threads()) * sizeof *scratch);
     lcm_tensor *y = q ? lcm_tensor_new(t, q->rows, q->cols) : NULL;
-    lcm_attn_shape shape = {n, H, c->M / H, c->M, c->M, off, k_off, limit, H};
+    lcm_attn_shape shape = {n, H, c->M / H, c->M, c->M, off, k_off, limit, H, NULL};
     if (k_off == NULL || scratch == NULL || y == NULL) return NULL;
     LCM_ASSERT(limit != NULL); /* segments are whole slots: only the limit ends them */
     for (int64_t i = 0; i < n; i++) k_off[i] = (int32_t)(slot[i] * c->cap);

@@ -24,6 +24,7 @@ typedef struct lcm_packed {
     const int32_t *off;   /* (n+1), borrowed */
     const int32_t *pos;   /* (T) index within the document */
     const int32_t *limit; /* (T) pos + 1: the causal mask */
+    const int32_t *own;   /* (T) as in kernels/attention.h, or NULL */
 } lcm_packed;
 
 /* pos is NULL when out of memory (the tape's status tells). */

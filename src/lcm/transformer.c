@@ -125,7 +125,7 @@ static lcm_tensor *attend_full(lcm_tape *t, void *user, int64_t layer, const lcm
 }
 
 lcm_tensor *lcm_stack_fwd(lcm_tape *t, const lcm_stack *s, lcm_tensor *x, const lcm_packed *p) {
-    full_pass f = {.spec = {p->n, s->config.num_attn_heads, p->off, p->off, p->limit},
+    full_pass f = {.spec = {p->n, s->config.num_attn_heads, p->off, p->off, p->limit, p->own},
                    .rope = {p->pos, p->pos, s->config.rope_theta},
                    .rotate = s->config.pos_embedding_style == LCM_POS_ROPE};
     return lcm_stack_run(t, s, x, attend_full, &f);

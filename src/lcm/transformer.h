@@ -90,7 +90,7 @@ lcm_status lcm_stack_new(lcm_ctx *ctx, lcm_stack *out, lcm_params *p, const lcm_
                          int64_t M, const char *name);
 void lcm_stack_free(lcm_stack *s);
 
-/* (T,M) -> (T,M) over packed documents; positions 0 … length-1 in each. */
+/* (T,M) -> (T,M) over packed documents. */
 lcm_tensor *lcm_stack_fwd(lcm_tape *t, const lcm_stack *s, lcm_tensor *x, const lcm_packed *p);
 
 /* The same with another way to attend: `attend` maps the input of layer i's attention to its

@@ -110,7 +110,7 @@ lcm_two_tower_mask lcm_two_tower_mask_make(lcm_tape *t, const lcm_concept_batch 
 lcm_tensor *lcm_two_tower_denoise(lcm_tape *t, const lcm_two_tower *m, lcm_tensor *noisy,
                                   const int64_t *level, lcm_tensor *context, const lcm_two_tower_mask *k) {
     lcm_attn_spec spec = {k->n_docs, m->config.denoiser.transformer.num_attn_heads, k->q_off, k->k_off,
-                          k->limit};
+                          k->limit, NULL};
     lcm_levels lv;
     if (context == NULL || noisy == NULL) return NULL;
     lv = lcm_denoiser_levels(t, &m->denoiser, level, noisy->rows, m->model.schedule->config.train_steps);

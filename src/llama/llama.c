@@ -133,7 +133,7 @@ static bool prepare(pass *p, lcm_tape *t, const lcm_llama *m, const lcm_llama_ba
             limit[i] = pos[i] + 1;
         }
     lcm_k_rotary_angles(angles, pos, b->T, c->head_dim, c->rope_theta);
-    *p = (pass){m, {b->n, c->num_attention_heads, b->off, b->off, limit}, angles};
+    *p = (pass){m, {b->n, c->num_attention_heads, b->off, b->off, limit, NULL}, angles};
     return true;
 }
 

@@ -146,7 +146,7 @@ static void attend_run(lcm_llama_decoder *d, const real *k, const real *v, int64
     const lcm_llama_config *c = &d->m->config;
     int64_t H = c->num_attention_heads, K = c->head_dim, G = c->num_key_value_heads;
     int32_t q_off[2] = {0, (int32_t)n}, k_off[2] = {0, d->limit[r0 + n - 1]};
-    lcm_attn_shape shape = {1, H, K, H * K, G * K, q_off, k_off, d->limit + r0, G};
+    lcm_attn_shape shape = {1, H, K, H * K, G * K, q_off, k_off, d->limit + r0, G, NULL};
     if (n < PRODUCT_FROM) {
         lcm_k_attention_fwd(d->h + r0 * H * K, NULL, d->q + r0 * H * K, k, v, &shape, d->scores, d->stride);
         return;

@@ -137,7 +137,7 @@ static lcm_tensor *front(lcm_tape *t, const lcm_sonar *m, lcm_tensor *embed, con
 }
 
 lcm_tensor *lcm_sonar_encoder_states(lcm_tape *t, const lcm_sonar *m, const lcm_sonar_batch *b) {
-    lcm_attn_spec spec = {b->n, m->config.attn_heads, b->off, b->off, NULL};
+    lcm_attn_spec spec = {b->n, m->config.attn_heads, b->off, b->off, NULL, NULL};
     lcm_tensor *x = front(t, m, m->enc_embed, b);
     for (int64_t i = 0; i < m->config.encoder_layers && x; i++) {
         const lcm_sonar_layer *l = &m->enc[i];
@@ -153,7 +153,7 @@ lcm_tensor *lcm_sonar_encode_fwd(lcm_tape *t, const lcm_sonar *m, const lcm_sona
 }
 
 lcm_tensor *lcm_sonar_decode_fwd(lcm_tape *t, const lcm_sonar *m, const lcm_sonar_batch *b, lcm_tensor *concepts) {
-    lcm_attn_spec spec = {b->n, m->config.attn_heads, b->off, b->off, b->limit};
+    lcm_attn_spec spec = {b->n, m->config.attn_heads, b->off, b->off, b->limit, NULL};
     lcm_tensor *x = front(t, m, m->dec_embed, b);
     for (int64_t i = 0; i < m->config.decoder_layers && x; i++) {
         const lcm_sonar_layer *l = &m->dec[i];

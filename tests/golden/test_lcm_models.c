@@ -339,7 +339,7 @@ static void two_tower_forward(void **state) {
     y = lcm_denoiser_layer_fwd(t, &m->denoiser, 0,
                                lcm_tensor_const(t, golden_real(f.g, NULL, "in.layer0.h"), 10, TOY_M), &lv,
                                lcm_op_gather(t, context, mask.kv_row, mask.n_keys),
-                               &(lcm_attn_spec){2, TOY_H, mask.q_off, mask.k_off, mask.limit});
+                               &(lcm_attn_spec){2, TOY_H, mask.q_off, mask.k_off, mask.limit, NULL});
     assert_close(y->x, golden_real(f.g, NULL, "out.layer0"), 10 * TOY_M, 5e-6);
     /* our "first limit keys" is their 0/1 matrix, and padding behind it */
     for (int k = 0; k < 2; k++) {

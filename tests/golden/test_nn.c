@@ -129,7 +129,7 @@ static void compare_mha(fixture *f, const lcm_mha *m, const char *model, const c
     const real *x = golden_real(f->g, NULL, "in.%s.x", model), *want = golden_real(f->g, NULL, "out.%s.%s", model, mask);
     real in[N * STEPS * C], out[N * STEPS * C];
     int32_t off[N + 1] = {0}, pos[N * STEPS], limit[N * STEPS];
-    lcm_attn_spec spec = {N, m->H, off, off, causal ? limit : NULL};
+    lcm_attn_spec spec = {N, m->H, off, off, causal ? limit : NULL, NULL};
     lcm_rope_spec r = {pos, pos, 10000};
     lcm_tensor *xt, *y;
     int64_t T = 0;

@@ -70,11 +70,17 @@ static const int32_t causal[] = {1, 1, 2, 3, 1, 2, 3, 4, 5};
 static const int32_t dropped[] = {1, 0, 3, 1, 0, 0, 5, 2, 4}; /* 0: the row sees nothing */
 static const int32_t prefix_k[] = {0, 2, 6, 7, 13};           /* one key more than queries: shifted causal */
 static const int32_t shifted[] = {2, 2, 3, 4, 2, 3, 4, 5, 6};
-enum { FULL, CAUSAL, DROPPED, CROSS, SHIFTED, GROUPED };
+/* One-tower: two contexts causally, then rows behind them that see a part of them, and themselves. */
+static const int32_t tower_limit[] = {0, 1, 0, 1, 1, 2, 0, 1, 2}, tower_own[] = {0, -1, 1, 2, -1, -1, 2, 3, 4};
+enum { FULL, CAUSAL, DROPPED, CROSS, SHIFTED, GROUPED, OWN };
 RUN(run_attention) {
-    lcm_attn_spec s[] = {[FULL] = {4, 2, self_off, self_off, NULL},       [CAUSAL] = {4, 2, self_off, self_off, causal},
-                         [DROPPED] = {4, 2, self_off, self_off, dropped}, [CROSS] = {4, 2, cross_q, cross_k, NULL},
-                         [SHIFTED] = {4, 2, self_off, prefix_k, shifted}, [GROUPED] = {4, 4, self_off, self_off, dropped}};
+    static const lcm_attn_spec s[] = {[FULL] = {4, 2, self_off, self_off, NULL, NULL},
+                                      [CAUSAL] = {4, 2, self_off, self_off, causal, NULL},
+                                      [DROPPED] = {4, 2, self_off, self_off, dropped, NULL},
+                                      [CROSS] = {4, 2, cross_q, cross_k, NULL, NULL},
+                                      [SHIFTED] = {4, 2, self_off, prefix_k, shifted, NULL},
+                                      [GROUPED] = {4, 4, self_off, self_off, dropped, NULL},
+                                      [OWN] = {4, 2, self_off, self_off, tower_limit, tower_own}};
     return lcm_op_attention(t, in[0], in[1], in[2], &s[arg]);
 }
 static const op_variant attention_variants[] = {
@@ -84,6 +90,7 @@ static const op_variant attention_variants[] = {
     {"cross", run_attention, CROSS, {{6, 6}, {6, 6}, {6, 6}}},
     {"shifted causal", run_attention, SHIFTED, {{9, 6}, {13, 6}, {13, 6}}},
     {"grouped heads", run_attention, GROUPED, {{9, 12}, {9, 6}, {9, 6}}},
+    {"a prefix and the own key", run_attention, OWN, {{9, 6}, {9, 6}, {9, 6}}},
 };
 
 static const int32_t rope_pos[] = {0, 1, 7, 3, 1000};

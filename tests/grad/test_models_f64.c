@@ -93,7 +93,7 @@ static const int32_t k_off[] = {0, 2, 3, 7}, k_pos[] = {0, 1, 0, 0, 1, 2, 3};
 /* A key bias adds the same to every score of a query, which softmax ignores: flat, unless the keys
  * are normalised or rotated afterwards. */
 static void attention_layer(void **state) {
-    const lcm_attn_spec self = {3, 2, off, off, limit}, full = {3, 2, off, off, NULL}, cross = {3, 2, off, k_off, NULL};
+    const lcm_attn_spec self = {3, 2, off, off, limit, NULL}, full = {3, 2, off, off, NULL, NULL}, cross = {3, 2, off, k_off, NULL, NULL};
     const lcm_rope_spec rope = {pos, pos, 10000}, rope_cross = {pos, k_pos, 10000};
     (void)state;
     check_mha(&(lcm_mha_opts){.H = 2, .dim_q = 8, .output_bias = true}, &full, NULL, false, ".k_proj.bias");

@@ -58,7 +58,7 @@ static void check_kind(lcm_op_kind kind) {
 /* A query that sees no key gives exact zeros, and so does every gradient through it. */
 static void attention_fully_masked(void **state) {
     const int32_t off[] = {0, 2}, limit[] = {0, 1};
-    lcm_attn_spec s = {1, 1, off, off, limit};
+    lcm_attn_spec s = {1, 1, off, off, limit, NULL};
     lcm_tensor *q = grad_leaf_new(2, 2), *k = grad_leaf_new(2, 2), *v = grad_leaf_new(2, 2), *y;
     (void)state;
     for (int i = 0; i < 4; i++) q->x[i] = k->x[i] = v->x[i] = 1 + i;

@@ -237,35 +237,45 @@ enum { H = 2, K = 9, C = H * K, T = 12, N_SEG = 4 };
 static const int32_t off[N_SEG + 1] = {0, 1, 6, 6, 12}, causal[T] = {1, 1, 2, 3, 4, 5, 1, 2, 3, 4, 5, 6};
 static const int32_t some[T] = {1, 0, 5, 3, 1, 2, 6, 0, 1, 4, 2, 0};
 
-static void attend(real *o, real *lse, const real *q, const real *k, const real *v, int64_t n_seg, const int32_t *offsets,
-                   const int32_t *limit) {
-    lcm_attn_shape s = {n_seg, H, K, C, C, offsets, offsets, limit, H};
-    int64_t stride = lcm_k_attention_longest(&s) + 1;
+/* Beside its prefix in `some`: nothing, the key behind it, a later one, the last of the segment. */
+static const int32_t own[T] = {-1, 0, -1, 3, 4, 2, -1, 5, 1, -1, 3, 0};
+
+static void attend_own(real *o, real *lse, const real *q, const real *k, const real *v, int64_t n_seg, const int32_t *offsets,
+                       const int32_t *limit, const int32_t *own_key) {
+    lcm_attn_shape s = {n_seg, H, K, C, C, offsets, offsets, limit, H, own_key};
+    int64_t stride = lcm_k_attention_longest(&s);
     real *scratch = zeros(stride * omp_get_max_threads());
     lcm_k_attention_fwd(o, lse, q, k, v, &s, scratch, stride);
     free(scratch);
 }
 
+static void attend(real *o, real *lse, const real *q, const real *k, const real *v, int64_t n_seg, const int32_t *offsets,
+                   const int32_t *limit) {
+    attend_own(o, lse, q, k, v, n_seg, offsets, limit, NULL);
+}
+
 static void attention_formula(void **state) {
-    static const int32_t *const limits[] = {NULL, causal, some};
+    static const int32_t *const limits[] = {NULL, causal, some, some};
     real *q = randoms(T * C, 1), *k = randoms(T * C, 2), *v = randoms(T * C, 3), o[T * C], want[T * C];
     (void)state;
-    for (int l = 0; l < 3; l++) {
-        attend(o, NULL, q, k, v, N_SEG, off, limits[l]);
+    for (int l = 0; l < 4; l++) {
+        attend_own(o, NULL, q, k, v, N_SEG, off, limits[l], l == 3 ? own : NULL);
         memset(want, 0, sizeof want);
         for (int s = 0; s < N_SEG; s++)
             for (int i = off[s]; i < off[s + 1]; i++)
                 for (int h = 0; h < H; h++) {
-                    int n = limits[l] ? limits[l][i] : off[s + 1] - off[s];
+                    int n = off[s + 1] - off[s];
                     double p[T], sum = 0;
                     for (int j = 0; j < n; j++) {
                         double dot = 0;
+                        p[j] = 0;
+                        if (limits[l] && j >= limits[l][i] && !(l == 3 && j == own[i])) continue;
                         for (int c = 0; c < K; c++) dot += (double)q[i * C + h * K + c] * (double)k[(off[s] + j) * C + h * K + c];
                         sum += p[j] = exp(dot / sqrt(K));
                     }
                     for (int c = 0; c < K; c++) {
                         double y = 0;
-                        for (int j = 0; j < n; j++) y += p[j] / sum * (double)v[(off[s] + j) * C + h * K + c];
+                        for (int j = 0; j < n && sum > 0; j++) y += p[j] / sum * (double)v[(off[s] + j) * C + h * K + c];
                         want[i * C + h * K + c] = (real)y;
                     }
                 }
@@ -312,7 +322,7 @@ static void attention_causal_mask_hides_the_future(void **state) {
 static void attention_segments_are_independent(void **state) {
     real *q = randoms(T * C, 1), *k = randoms(T * C, 2), *v = randoms(T * C, 3), *d = randoms(T * C, 4);
     real o[T * C], lse[T * H], *g = zeros(3 * T * C), o1[T * C], lse1[T * H];
-    lcm_attn_shape all = {N_SEG, H, K, C, C, off, off, causal, H};
+    lcm_attn_shape all = {N_SEG, H, K, C, C, off, off, causal, H, NULL};
     (void)state;
     attend(o, lse, q, k, v, N_SEG, off, causal);
     lcm_k_attention_bwd(g, g + T * C, g + 2 * T * C, d, o, lse, q, k, v, &all);
@@ -320,7 +330,7 @@ static void attention_segments_are_independent(void **state) {
         int32_t n = off[s + 1] - off[s], one[2] = {0, n};
         int64_t at = off[s] * C;
         size_t bytes = (size_t)(n * C) * sizeof(real);
-        lcm_attn_shape shape = {1, H, K, C, C, one, one, causal + off[s], H};
+        lcm_attn_shape shape = {1, H, K, C, C, one, one, causal + off[s], H, NULL};
         real *g1 = zeros(3 * T * C);
         attend(o1, lse1, q + at, k + at, v + at, 1, one, causal + off[s]);
         lcm_k_attention_bwd(g1, g1 + T * C, g1 + 2 * T * C, d + at, o1, lse1, q + at, k + at, v + at, &shape);
@@ -386,7 +396,7 @@ static void run_gate(real *y, int arg) {
     lcm_k_gate_bwd(y + BIG_N, y + 2 * BIG_N, y + 3 * BIG_N, B, A, M, BIG_R, BIG_C, BIG_C, 0);
 }
 static void run_attention(real *y, int use_limit) {
-    lcm_attn_shape s = {5, BIG_H, BIG_K, BIG_C, BIG_C, big_off, big_off, use_limit ? fewer : NULL, BIG_H};
+    lcm_attn_shape s = {5, BIG_H, BIG_K, BIG_C, BIG_C, big_off, big_off, use_limit ? fewer : NULL, BIG_H, NULL};
     int64_t stride = lcm_k_attention_longest(&s) + 1;
     real *scratch = zeros(stride * omp_get_max_threads()), *lse = zeros(BIG_R * BIG_H);
     lcm_k_attention_fwd(y, lse, A, B, M, &s, scratch, stride);

@@ -71,7 +71,7 @@ static void out_of_memory_sticks(void **state) {
 static void null_in_null_out(void **state) {
     static const int32_t zero[] = {0, 0}, off[] = {0, 3};
     static const real a[3];
-    lcm_attn_spec spec = {1, 1, off, off, NULL};
+    lcm_attn_spec spec = {1, 1, off, off, NULL, NULL};
     fixture f;
     lcm_tensor *w;
     (void)state;
@@ -115,10 +115,10 @@ static void null_in_null_out(void **state) {
 
 /* By hand: rows x cols x outputs, 2 a product; queries x keys they see x width. */
 static void products_are_counted(void **state) {
-    static const int32_t q_off[] = {0, 2, 3}, k_off[] = {0, 3, 4}, limit[] = {1, 3, 0}, id[] = {0, 1, 2};
+    static const int32_t q_off[] = {0, 2, 3}, k_off[] = {0, 3, 4}, limit[] = {1, 3, 0}, own[] = {2, -1, 0}, id[] = {0, 1, 2};
     fixture f;
     lcm_tensor *x, *q, *k;
-    lcm_attn_spec spec = {2, 2, q_off, k_off, limit};
+    lcm_attn_spec spec = {2, 2, q_off, k_off, limit, NULL};
     double at;
     (void)state;
     open_fixture(&f);
@@ -134,7 +134,11 @@ static void products_are_counted(void **state) {
     at = lcm_tape_flops(f.t);
     lcm_op_attention(f.t, q, k, k, &spec); /* scores, values */
     assert_true(lcm_tape_flops(f.t) - at == 2.0 * 4 * 2 * 2);
-    spec.limit = NULL;
+    spec.own = own;
+    at = lcm_tape_flops(f.t);
+    lcm_op_attention(f.t, q, k, k, &spec);
+    assert_true(lcm_tape_flops(f.t) - at == 2.0 * 6 * 2 * 2);
+    spec.limit = spec.own = NULL;
     at = lcm_tape_flops(f.t);
     lcm_op_attention(f.t, q, k, k, &spec);
     assert_true(lcm_tape_flops(f.t) - at == 2.0 * 7 * 2 * 2);
