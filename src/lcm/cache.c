@@ -72,6 +72,23 @@ lcm_tensor *lcm_kv_attend(lcm_tape *t, const lcm_kv_cache *c, int64_t layer, con
     return y;
 }
 
+lcm_tensor *lcm_stack_attend_step(lcm_tape *t, const lcm_stack *s, int64_t layer, const lcm_mha *m, lcm_tensor *h,
+                                  const lcm_tensor *v, lcm_kv_cache *c, const lcm_kv_rows *r) {
+    lcm_tensor *q = lcm_linear_fwd(t, &m->q, h), *k = lcm_linear_fwd(t, &m->k, h);
+    int64_t M = s->M, H = m->H;
+    if (m->has_qk_norm) {
+        q = lcm_norm_fwd(t, &m->q_norm, q);
+        k = lcm_norm_fwd(t, &m->k_norm, k);
+    }
+    if (q == NULL || k == NULL || v == NULL) return NULL;
+    if (s->config.pos_embedding_style == LCM_POS_ROPE) {
+        lcm_k_rope(q->x, r->pos, r->T, H, M / H, M, s->config.rope_theta, +1);
+        lcm_k_rope(k->x, r->pos, r->T, H, M / H, M, s->config.rope_theta, +1);
+    }
+    lcm_kv_put(c, layer, r, 0, k->x, v->x);
+    return lcm_kv_attend(t, c, layer, q, H, r->n, r->slot, r->off, r->limit);
+}
+
 typedef struct step_pass {
     const lcm_stack *stack;
     lcm_kv_cache *cache;
@@ -80,23 +97,8 @@ typedef struct step_pass {
 
 static lcm_tensor *attend_step(lcm_tape *t, void *user, int64_t layer, const lcm_mha *m, lcm_tensor *h) {
     const step_pass *p = user;
-    const lcm_kv_rows *r = p->rows;
-    double theta = p->stack->config.rope_theta;
-    int64_t M = p->stack->M, H = m->H;
-    lcm_tensor *q = lcm_linear_fwd(t, &m->q, h), *k = lcm_linear_fwd(t, &m->k, h),
-               *v = lcm_linear_fwd(t, &m->v, h);
-    if (m->has_qk_norm) {
-        q = lcm_norm_fwd(t, &m->q_norm, q);
-        k = lcm_norm_fwd(t, &m->k_norm, k);
-    }
-    if (q == NULL || k == NULL || v == NULL) return NULL;
-    if (p->stack->config.pos_embedding_style == LCM_POS_ROPE) {
-        lcm_k_rope(q->x, r->pos, r->T, H, M / H, M, theta, +1);
-        lcm_k_rope(k->x, r->pos, r->T, H, M / H, M, theta, +1);
-    }
-    lcm_kv_put(p->cache, layer, r, 0, k->x, v->x);
-    q = lcm_kv_attend(t, p->cache, layer, q, H, r->n, r->slot, r->off, r->limit);
-    return lcm_linear_fwd(t, &m->o, q);
+    lcm_tensor *v = lcm_linear_fwd(t, &m->v, h);
+    return lcm_linear_fwd(t, &m->o, lcm_stack_attend_step(t, p->stack, layer, m, h, v, p->cache, p->rows));
 }
 
 lcm_tensor *lcm_stack_step(lcm_tape *t, const lcm_stack *s, lcm_tensor *x, lcm_kv_cache *c,

@@ -39,6 +39,12 @@ void lcm_kv_put(lcm_kv_cache *c, int64_t layer, const lcm_kv_rows *r, int64_t sh
 lcm_tensor *lcm_kv_attend(lcm_tape *t, const lcm_kv_cache *c, int64_t layer, const lcm_tensor *q, int64_t H,
                           int64_t n, const int32_t *slot, const int32_t *off, const int32_t *limit);
 
+/* Self-attention of layer i for new rows h (T,M) with values v (T or more rows): their keys and values go
+ * to the cache, and what they see there, themselves included, comes back (T,M), before the output
+ * projection. */
+lcm_tensor *lcm_stack_attend_step(lcm_tape *t, const lcm_stack *s, int64_t layer, const lcm_mha *m, lcm_tensor *h,
+                                  const lcm_tensor *v, lcm_kv_cache *c, const lcm_kv_rows *r);
+
 /* Incremental pass of a stack: x (T,M) new rows -> (T,M). The cache is extended; the caller keeps
  * the lengths. The tape must not record. */
 lcm_tensor *lcm_stack_step(lcm_tape *t, const lcm_stack *s, lcm_tensor *x, lcm_kv_cache *c,

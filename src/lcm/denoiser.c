@@ -76,10 +76,8 @@ lcm_status lcm_denoiser_new(lcm_ctx *ctx, lcm_denoiser *out, lcm_params *p, cons
     lcm_denoiser d = {.config = *c, .M = M};
     char sub[LCM_PARAM_NAME];
     LCM_TRY(lcm_calloc(ctx, &d.layers, (size_t)c->transformer.num_layers, sizeof *d.layers));
-    snprintf(sub, sizeof sub, "%s.embed_time.fc1", name);
-    d.fc1 = lcm_linear_new(p, LCM_TIMESTEP_FEATURES, M, true, LCM_LINEAR_NORMAL_02, sub);
-    snprintf(sub, sizeof sub, "%s.embed_time.fc2", name);
-    d.fc2 = lcm_linear_new(p, M, M, true, LCM_LINEAR_NORMAL_02, sub);
+    snprintf(sub, sizeof sub, "%s.embed_time", name);
+    d.embed_time = lcm_level_embed_new(p, M, sub);
     snprintf(sub, sizeof sub, "%s.initial_proj", name);
     d.initial = lcm_projection_new(p, &c->pre_denoiser, D, M, sub);
     for (int64_t i = 0; i < c->transformer.num_layers; i++) {
@@ -97,32 +95,13 @@ lcm_status lcm_denoiser_new(lcm_ctx *ctx, lcm_denoiser *out, lcm_params *p, cons
 void lcm_denoiser_free(lcm_denoiser *d) { free(d->layers); }
 
 lcm_tensor *lcm_denoiser_embed_levels(lcm_tape *t, const lcm_denoiser *d, const int64_t *levels, int64_t n) {
-    lcm_tensor *f = lcm_tensor_new(t, n, LCM_TIMESTEP_FEATURES);
-    if (f == NULL) return NULL;
-    lcm_timestep_features(f->x, levels, n, LCM_TIMESTEP_FEATURES);
-    f = lcm_op_act(t, lcm_linear_fwd(t, &d->fc1, f), LCM_ACT_SILU);
-    return lcm_op_act(t, lcm_linear_fwd(t, &d->fc2, f), LCM_ACT_SILU);
+    return lcm_op_act(t, lcm_level_embed_fwd(t, &d->embed_time, levels, n), LCM_ACT_SILU);
 }
 
 lcm_levels lcm_denoiser_levels(lcm_tape *t, const lcm_denoiser *d, const int64_t *level, int64_t R,
                                int64_t N) {
-    lcm_levels lv = {NULL, NULL};
-    int32_t *row = lcm_tape_alloc(t, (size_t)R * sizeof *row);
-    int32_t *seen = lcm_tape_alloc(t, (size_t)N * sizeof *seen);
-    int64_t *distinct = lcm_tape_alloc(t, (size_t)(R < N ? R : N) * sizeof *distinct);
-    int32_t n = 0;
-    if (row == NULL || seen == NULL || distinct == NULL) return lv;
-    for (int64_t i = 0; i < N; i++) seen[i] = -1;
-    for (int64_t r = 0; r < R; r++) {
-        LCM_ASSERT(level[r] >= 0 && level[r] < N);
-        if (seen[level[r]] < 0) {
-            seen[level[r]] = n;
-            distinct[n++] = level[r];
-        }
-        row[r] = seen[level[r]];
-    }
-    lv.e = lcm_denoiser_embed_levels(t, d, distinct, n);
-    lv.row = row;
+    lcm_distinct_levels u = lcm_distinct_levels_make(t, level, R, N);
+    lcm_levels lv = {u.row ? lcm_denoiser_embed_levels(t, d, u.level, u.n) : NULL, u.row};
     return lv;
 }
 

@@ -16,7 +16,7 @@
 #ifndef LCM_LCM_DENOISER_H
 #define LCM_LCM_DENOISER_H
 
-#include "diffusion/step_sampler.h"
+#include "lcm/level_embed.h"
 #include "lcm/transformer.h"
 
 typedef struct lcm_denoiser_config {
@@ -42,7 +42,7 @@ typedef struct lcm_denoiser_layer {
 typedef struct lcm_denoiser {
     lcm_denoiser_config config;
     int64_t M;
-    lcm_linear fc1, fc2;
+    lcm_level_embed embed_time;
     lcm_projection initial, final;
     lcm_denoiser_layer *layers;
     lcm_norm norm;
@@ -53,8 +53,7 @@ lcm_status lcm_denoiser_new(lcm_ctx *ctx, lcm_denoiser *out, lcm_params *p, cons
                             int64_t D, int64_t M, const char *name);
 void lcm_denoiser_free(lcm_denoiser *d);
 
-/* Modulators depend on the level only, so they are computed once per distinct level and copied to
- * rows: with 100 levels and batches of 1000 rows a tenth of the work. */
+/* Modulators depend on the level only, so they are computed once per distinct level and copied to rows. */
 typedef struct lcm_levels {
     lcm_tensor *e;      /* (U,M): silu of the level embedding, one row per distinct level */
     const int32_t *row; /* (R) which of them; NULL = row r has its own */

@@ -5,6 +5,9 @@
 
 lcm_status lcm_predictor_init(lcm_ctx *ctx, lcm_predictor *p, const lcm_model *m, const lcm_predict_config *c,
                               int64_t slots, int64_t cap) {
+    if (m->schedule && c->sampler.guidance_scale != 1 && !m->has_guidance)
+        LCM_FAIL(ctx, LCM_ERR_ARG, "guidance_scale %g needs a model trained_with_cf_guidance; use 1",
+                 c->sampler.guidance_scale);
     p->model = m;
     p->config = *c;
     p->slots = slots;
@@ -27,4 +30,24 @@ lcm_tensor *lcm_predictor_begin(lcm_predictor *p, lcm_kv_rows *rows, const real 
     z = lcm_tensor_const(p->tape, lcm_model_normalize(p->tape, p->model, x, off[n], 0), off[n],
                          p->model->embed_dim);
     return rows->pos && z && z->x ? z : NULL;
+}
+
+typedef struct asked_noise {
+    const lcm_asked *asked;
+    const lcm_concept_noise *noise;
+} asked_noise;
+
+static void draw_asked(void *user, real *out, int64_t rows, int64_t dim, int64_t call) {
+    const asked_noise *s = user;
+    for (int64_t r = 0; r < rows; r++)
+        s->noise->draw(s->noise->user, out + r * dim, dim, s->asked->doc[r], s->asked->index[r], call);
+}
+
+lcm_status lcm_predictor_sample(lcm_ctx *ctx, lcm_predictor *p, real *x, lcm_sampler *s, lcm_denoise_fn denoise,
+                                const lcm_asked *a, const lcm_concept_noise *noise) {
+    asked_noise source = {a, noise};
+    p->asked = a;
+    LCM_TRY(lcm_sampler_run(ctx, x, s, a->n, denoise, p, draw_asked, &source));
+    lcm_denormalize(p->model->normalizer, x, x, a->n, NULL);
+    return LCM_OK;
 }

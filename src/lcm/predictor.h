@@ -42,11 +42,13 @@ struct lcm_predictor {
     const lcm_model *model;
     lcm_predict_config config;
     lcm_tape *tape;
+    const lcm_asked *asked; /* of the running lcm_predictor_sample */
     int32_t *len;       /* (slots) concepts in each context */
     int64_t slots, cap; /* contexts, and concepts of the longest */
 };
 
-/* Common part of every predictor's creation; `p` was zeroed, its functions are set by the caller. */
+/* Common part of every predictor's creation; `p` was zeroed, its functions are set by the caller.
+ * LCM_ERR_ARG: guidance of a diffusion model that was not trained for it. */
 lcm_status lcm_predictor_init(lcm_ctx *ctx, lcm_predictor *p, const lcm_model *m, const lcm_predict_config *c,
                               int64_t slots, int64_t cap);
 void lcm_predictor_clear(lcm_predictor *p);
@@ -56,9 +58,15 @@ void lcm_predictor_clear(lcm_predictor *p);
 lcm_tensor *lcm_predictor_begin(lcm_predictor *p, lcm_kv_rows *rows, const real *x, int64_t n,
                                 const int32_t *slot, const int32_t *off);
 
+/* `next` of a diffusion model: the sampler with the network `denoise`, whose user is p, denormalised. */
+lcm_status lcm_predictor_sample(lcm_ctx *ctx, lcm_predictor *p, real *x, lcm_sampler *s, lcm_denoise_fn denoise,
+                                const lcm_asked *a, const lcm_concept_noise *noise);
+
 lcm_status lcm_base_predictor_new(lcm_ctx *ctx, lcm_predictor **out, const lcm_model *m,
                                   const lcm_predict_config *c, int64_t slots, int64_t cap);
 lcm_status lcm_two_tower_predictor_new(lcm_ctx *ctx, lcm_predictor **out, const lcm_model *m,
+                                       const lcm_predict_config *c, int64_t slots, int64_t cap);
+lcm_status lcm_one_tower_predictor_new(lcm_ctx *ctx, lcm_predictor **out, const lcm_model *m,
                                        const lcm_predict_config *c, int64_t slots, int64_t cap);
 
 #endif

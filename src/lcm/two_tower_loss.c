@@ -1,153 +1,27 @@
 /* Training loss of the two-tower model. */
-#include <string.h>
-
-#include "kernels/simd.h"
+#include "lcm/noisy_targets.h"
 #include "lcm/two_tower.h"
-
-/* What one loss needs for its R target rows, in the arena. */
-typedef struct targets {
-    int64_t R;
-    const real *y;        /* (R,D) clean, normalised */
-    const int64_t *level; /* (R) */
-    const real *noise;    /* (R,D) */
-    const uint8_t *dropped;
-} targets;
-
-static lcm_rng stream_at(const lcm_draws *d, uint64_t stream) {
-    return lcm_rng_make(d->seed, stream + (d->step << 8));
-}
-
-/* Number i of the batch is number i of the stream, in whatever order threads get there. */
-static void draw_noise(real *out, int64_t n, lcm_rng rng) {
-    LCM_PARALLEL_FOR_IF(n > 4096)
-    for (int64_t b = 0; b < (n + 1) / 2; b++) {
-        double pair[2];
-        lcm_rng_normal_pair(pair, rng.seed, rng.stream, (uint64_t)b);
-        out[2 * b] = (real)pair[0];
-        if (2 * b + 1 < n) out[2 * b + 1] = (real)pair[1];
-    }
-}
-
-/* Marks floor((S-1) p) of the rows 1 … S-1 in rows (S). */
-static void draw_compat_rows(uint8_t *rows, int64_t *order, int64_t S, double p, lcm_rng *rng) {
-    int64_t n = (int64_t)((double)(S - 1) * p);
-    for (int64_t i = 0; i < S - 1; i++) order[i] = i;
-    lcm_rng_shuffle(rng, order, S - 1);
-    memset(rows, 0, (size_t)S);
-    for (int64_t i = 0; i < n; i++) rows[1 + order[i]] = 1;
-}
-
-static void draw_dropped_compat(uint8_t *dropped, uint8_t *rows, int64_t *order, const lcm_concept_batch *b,
-                                double p, lcm_rng *rng) {
-    int64_t S = 0, r = 0;
-    for (int64_t d = 0; d < b->n_docs; d++)
-        S = lcm_max_i(S, b->off[d + 1] - b->off[d] - (b->source_len ? b->source_len[d] : 0));
-    for (int64_t d = 0; d < b->n_docs; d++) {
-        int64_t len = b->off[d + 1] - b->off[d] - (b->source_len ? b->source_len[d] : 0);
-        if (S > 1 && (d == 0 || b->source_len)) draw_compat_rows(rows, order, S, p, rng);
-        memcpy(dropped + r, rows, (size_t)len);
-        r += len;
-    }
-}
-
-static const uint8_t *draw_dropped(lcm_tape *t, const lcm_concept_batch *b, int64_t R,
-                                   const lcm_criterion_config *c, const lcm_draws *draws) {
-    int64_t T = b->off[b->n_docs];
-    lcm_rng rng = stream_at(draws, LCM_RNG_GUIDANCE);
-    uint8_t *dropped, *rows;
-    int64_t *order;
-    if (draws->dropped || c->cf_guidance_probability == 0) return draws->dropped;
-    dropped = lcm_tape_alloc(t, (size_t)R + 1);
-    rows = lcm_tape_alloc(t, (size_t)T);
-    order = lcm_tape_alloc(t, (size_t)T * sizeof *order);
-    if (dropped == NULL || rows == NULL || order == NULL) return NULL;
-    memset(rows, 0, (size_t)T);
-    if (c->compat_guidance_rows)
-        draw_dropped_compat(dropped, rows, order, b, c->cf_guidance_probability, &rng);
-    else
-        for (int64_t r = 0; r < R; r++) dropped[r] = lcm_rng_uniform(&rng) < c->cf_guidance_probability;
-    return dropped;
-}
-
-/* Rows behind the sources; without sources z itself. */
-static const real *target_rows(lcm_tape *t, const real *z, const lcm_concept_batch *b, int64_t R, int64_t D) {
-    real *y, *next;
-    if (b->source_len == NULL) return z;
-    y = next = lcm_tape_alloc(t, (size_t)(R * D) * sizeof *y);
-    for (int64_t d = 0; y && d < b->n_docs; d++) {
-        int64_t from = b->off[d] + b->source_len[d], n = b->off[d + 1] - from;
-        memcpy(next, z + from * D, (size_t)(n * D) * sizeof *next);
-        next += n * D;
-    }
-    return y;
-}
-
-static targets draw_targets(lcm_tape *t, const lcm_two_tower *m, const real *z, const lcm_concept_batch *b,
-                            int64_t R, const lcm_criterion *c, const lcm_draws *draws) {
-    int64_t D = m->model.embed_dim;
-    targets g = {.R = R, .level = draws->t, .noise = draws->noise};
-    g.y = target_rows(t, z, b, R, D);
-    g.dropped = draw_dropped(t, b, R, &c->config, draws);
-    if (g.level == NULL) {
-        int64_t *level = lcm_tape_alloc(t, (size_t)R * sizeof *level);
-        lcm_rng rng = stream_at(draws, LCM_RNG_STEP);
-        if (level) lcm_step_sampler_draw(c->steps, level, R, &rng);
-        g.level = level;
-    }
-    if (g.noise == NULL) {
-        real *noise = lcm_tape_alloc(t, (size_t)(R * D) * sizeof *noise);
-        if (noise) draw_noise(noise, R * D, stream_at(draws, LCM_RNG_NOISE));
-        g.noise = noise;
-    }
-    return g;
-}
-
-static lcm_status check_levels(lcm_ctx *ctx, const targets *g, int64_t N) {
-    for (int64_t r = 0; r < g->R; r++)
-        if (g->level[r] < 0 || g->level[r] >= N)
-            LCM_FAIL(ctx, LCM_ERR_ARG, "noise level %lld of row %lld, the schedule has 0 to %lld",
-                     (long long)g->level[r], (long long)r, (long long)(N - 1));
-    return LCM_OK;
-}
-
-static int64_t count_targets(const lcm_concept_batch *b) {
-    int64_t R = b->off[b->n_docs];
-    for (int64_t d = 0; b->source_len && d < b->n_docs; d++) R -= b->source_len[d];
-    return R;
-}
 
 lcm_status lcm_two_tower_loss(lcm_ctx *ctx, lcm_model_loss *out, lcm_tape *t, const lcm_two_tower *m,
                               const lcm_concept_batch *b, const lcm_criterion *c, const lcm_draws *draws) {
-    const lcm_schedule *s = m->model.schedule;
-    int64_t D = m->model.embed_dim, T, R;
+    int64_t D = m->model.embed_dim, T;
     lcm_packed packed;
-    lcm_tensor *context, *noisy, *target, *p;
-    real *z, *w;
-    targets g;
+    lcm_tensor *context, *p;
+    real *z;
+    lcm_noisy_targets g;
     lcm_two_tower_mask mask;
     LCM_TRY(lcm_concept_batch_check(ctx, b, m->model.max_seq_len));
     T = b->off[b->n_docs];
-    R = count_targets(b);
-    if (R == 0)
-        LCM_FAIL(ctx, LCM_ERR_ARG, "batch of %lld documents without a target concept", (long long)b->n_docs);
     z = lcm_model_normalize(t, &m->model, b->x, T, 0);
     packed = lcm_packed_make(t, b->n_docs, b->off);
-    noisy = lcm_tensor_new(t, R, D);
-    target = lcm_tensor_new(t, R, D);
-    w = lcm_tape_alloc(t, (size_t)R * sizeof *w);
     LCM_TRY(lcm_tape_status(t));
-    g = draw_targets(t, m, z, b, R, c, draws);
-    LCM_TRY(lcm_tape_status(t));
-    LCM_TRY(check_levels(ctx, &g, s->config.train_steps));
+    LCM_TRY(lcm_noisy_targets_make(ctx, &g, t, &m->model, z, b, c, draws));
     mask = lcm_two_tower_mask_make(t, b, g.dropped);
     LCM_TRY(lcm_tape_status(t));
-    lcm_add_noise(s, noisy->x, g.y, g.noise, g.level, R, D);
-    lcm_diffusion_target(s, target->x, g.y, g.noise, g.level, R, D);
-    lcm_step_sampler_weights(c->steps, w, g.level, R);
     context = lcm_two_tower_encode(t, m, lcm_tensor_const(t, z, T, D), &packed);
-    p = lcm_two_tower_denoise(t, m, noisy, g.level, context, &mask);
-    out->n_targets = R;
+    p = lcm_two_tower_denoise(t, m, lcm_tensor_const(t, g.noisy, g.R, D), g.level, context, &mask);
+    out->n_targets = g.R;
     out->t = g.level;
-    lcm_model_loss_finish(t, out, &m->model, p, target->x, w, NULL, &c->config);
+    lcm_model_loss_finish(t, out, &m->model, p, g.target, g.w, NULL, &c->config);
     return lcm_tape_status(t);
 }

@@ -14,9 +14,6 @@ typedef struct tower_predictor {
     real *mods;         /* [layers][levels][9M]: modulators depend on the level only */
     int32_t *level_row; /* (N) row of mods, -1 for levels the sampler does not visit */
     int64_t n_levels;
-    /* of the running lcm_sampler_run */
-    const lcm_asked *asked;
-    const lcm_concept_noise *noise;
 } tower_predictor;
 
 static const lcm_two_tower *tower(const tower_predictor *w) { return (const lcm_two_tower *)w->p.model; }
@@ -76,7 +73,7 @@ static void gated(lcm_tensor *x, const lcm_tensor *f, const real *mod, lcm_subla
 static lcm_tensor *cross_attend(lcm_tape *t, const tower_predictor *w, int64_t layer, lcm_tensor *h,
                                 const int32_t *off, const int32_t *limit) {
     const lcm_mha *a = &tower(w)->denoiser.layers[layer].cross;
-    const lcm_asked *ask = w->asked;
+    const lcm_asked *ask = w->p.asked;
     int64_t n = ask->n, M = w->cross.M;
     lcm_tensor *q, *y = h;
     if (h == NULL) return NULL;
@@ -96,7 +93,7 @@ static lcm_status denoise(lcm_ctx *ctx, void *user, real *out, const real *noisy
     const tower_predictor *w = user;
     const lcm_denoiser *d = &tower(w)->denoiser;
     lcm_tape *t = w->p.tape;
-    int64_t n = w->asked->n, M = d->M, D = w->p.model->embed_dim;
+    int64_t n = w->p.asked->n, M = d->M, D = w->p.model->embed_dim;
     int32_t *off, *limit;
     lcm_tensor *x;
     (void)ctx;
@@ -107,7 +104,7 @@ static lcm_status denoise(lcm_ctx *ctx, void *user, real *out, const real *noisy
     LCM_TRY(lcm_tape_status(t));
     limit = off + n + 1;
     for (int32_t i = 0; i <= n; i++) off[i] = i;
-    for (int64_t i = 0; i < n; i++) limit[i] = w->p.len[w->asked->slot[i]] + 1;
+    for (int64_t i = 0; i < n; i++) limit[i] = w->p.len[w->p.asked->slot[i]] + 1;
     for (int64_t i = 0; i < w->cross.layers; i++) {
         const lcm_denoiser_layer *l = &d->layers[i];
         const real *mod = w->mods + (i * w->n_levels + w->level_row[level]) * 9 * M;
@@ -124,20 +121,9 @@ static lcm_status denoise(lcm_ctx *ctx, void *user, real *out, const real *noisy
     return LCM_OK;
 }
 
-static void sampler_noise(void *user, real *out, int64_t rows, int64_t dim, int64_t call) {
-    const tower_predictor *w = user;
-    for (int64_t r = 0; r < rows; r++)
-        w->noise->draw(w->noise->user, out + r * dim, dim, w->asked->doc[r], w->asked->index[r], call);
-}
-
 static lcm_status tower_next(lcm_ctx *ctx, lcm_predictor *p, real *x, const lcm_asked *a,
                              const lcm_concept_noise *noise) {
-    tower_predictor *w = (tower_predictor *)p;
-    w->asked = a;
-    w->noise = noise;
-    LCM_TRY(lcm_sampler_run(ctx, x, w->sampler, a->n, denoise, w, sampler_noise, w));
-    lcm_denormalize(p->model->normalizer, x, x, a->n, NULL);
-    return LCM_OK;
+    return lcm_predictor_sample(ctx, p, x, ((tower_predictor *)p)->sampler, denoise, a, noise);
 }
 
 static lcm_status modulators(lcm_ctx *ctx, tower_predictor *w) {
@@ -198,9 +184,6 @@ lcm_status lcm_two_tower_predictor_new(lcm_ctx *ctx, lcm_predictor **out, const 
     tower_predictor *w;
     lcm_status st;
     *out = NULL;
-    if (c->sampler.guidance_scale != 1 && !model->has_guidance)
-        LCM_FAIL(ctx, LCM_ERR_ARG, "guidance_scale %g needs a model trained_with_cf_guidance; use 1",
-                 c->sampler.guidance_scale);
     LCM_TRY(lcm_calloc(ctx, &w, 1, sizeof *w));
     w->p.free = tower_free;
     w->p.feed = tower_feed;

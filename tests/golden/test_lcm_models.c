@@ -136,10 +136,10 @@ static void timestep_embedding(void **state) {
     c.noise_scheduler.train_steps = 100;
     OK(&f, lcm_model_create(f.ctx, (lcm_model **)&m, "two_tower", &c, false));
     d = &m->denoiser;
-    memcpy(d->fc1.w->x, golden_real(f.g, NULL, "w.fc1.weight"), TOY_M * 256 * sizeof(real));
-    memcpy(d->fc1.b->x, golden_real(f.g, NULL, "w.fc1.bias"), TOY_M * sizeof(real));
-    memcpy(d->fc2.w->x, golden_real(f.g, NULL, "w.fc2.weight"), TOY_M * TOY_M * sizeof(real));
-    memcpy(d->fc2.b->x, golden_real(f.g, NULL, "w.fc2.bias"), TOY_M * sizeof(real));
+    memcpy(d->embed_time.fc1.w->x, golden_real(f.g, NULL, "w.fc1.weight"), TOY_M * 256 * sizeof(real));
+    memcpy(d->embed_time.fc1.b->x, golden_real(f.g, NULL, "w.fc1.bias"), TOY_M * sizeof(real));
+    memcpy(d->embed_time.fc2.w->x, golden_real(f.g, NULL, "w.fc2.weight"), TOY_M * TOY_M * sizeof(real));
+    memcpy(d->embed_time.fc2.b->x, golden_real(f.g, NULL, "w.fc2.bias"), TOY_M * sizeof(real));
     lcm_k_act_fwd(silu, want, 6 * TOY_M, LCM_ACT_SILU);
     assert_close(lcm_denoiser_embed_levels(f.tape, d, t, 6)->x, silu, 6 * TOY_M, 1e-6);
     /* each level twice: still six embeddings, and every row finds its own */
