@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lcm/base.h"
+#include "lcm/one_tower.h"
 #include "lcm/two_tower.h"
 
 /* Typed functions behind the table's untyped ones. */
@@ -31,9 +32,11 @@
     }
 
 MODEL_FUNCTIONS(base)
+MODEL_FUNCTIONS(one_tower)
 MODEL_FUNCTIONS(two_tower)
 
 const lcm_model_type lcm_model_types[] = {MODEL_LINE("base", base),
+                                          MODEL_LINE("one_tower", one_tower),
                                           MODEL_LINE("two_tower", two_tower),
                                           {NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL}};
 

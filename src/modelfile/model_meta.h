@@ -2,7 +2,7 @@
  * modelfile/train_record.h).
  *
  *   lcm.format      "1"; a later number is refused with LCM_ERR_VERSION
- *   lcm.kind        what reads it: "sonar", "base", "two_tower", …
+ *   lcm.kind        what reads it: "sonar", "base", "one_tower", "two_tower", …
  *   lcm.config      JSON object, the typed configuration of that kind
  *   lcm.provenance  JSON object, where it comes from: corpus, revision; for people, may be absent
  *   lcm.prompt      JSON object, the sentences around source and target of an instruction-tuned model

@@ -200,4 +200,5 @@ static lcm_status run(lcm_ctx *ctx, const json_t *resolved, lcm_run_hooks *hooks
 }
 
 const lcm_run_kind lcm_run_base = {"base", "Base-LCM: regression of the next concept", resolve, run};
+const lcm_run_kind lcm_run_one_tower = {"one_tower", "one-tower diffusion model", resolve, run};
 const lcm_run_kind lcm_run_two_tower = {"two_tower", "two-tower diffusion model", resolve, run};

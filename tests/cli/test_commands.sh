@@ -53,6 +53,13 @@ cat >tower.json <<'END_JSON'
                "final_dropout_p": 0}},
  "train": {"run": "run-tower", "checkpoint_every": 200, "lr": {"lr": 5e-3, "warmup_steps": 20, "max_steps": 200}}}
 END_JSON
+cat >onetower.json <<'END_JSON'
+{"kind": "one_tower", "sonar": "bundle/sonar.safetensors", "store": "store",
+ "criterion": {"cf_guidance_probability": 0.15}, "task": {"batch_concepts": 128, "max_len": 8},
+ "model": {"sonar_embed_dim": 32, "max_seq_len": 12, "model_dim": 32, "timestep_embed_dim": 16, "trained_with_cf_guidance": true,
+  "tower": {"num_layers": 1, "num_attn_heads": 2, "ffn_inner_dim": 64, "dropout_p": 0, "final_dropout_p": 0}},
+ "train": {"run": "run-onetower", "checkpoint_every": 200, "lr": {"lr": 5e-3, "warmup_steps": 20, "max_steps": 200}}}
+END_JSON
 mkdir bundle
 expect 0 train -q sonar.json
 cp "run-sonar/$(cat run-sonar/latest)/model.safetensors" bundle/sonar.safetensors || exit 1
@@ -308,6 +315,19 @@ expect 2 eval rvq --rvq $Q; says err "--rvq and --store are needed"
 expect 1 eval rvq --rvq $Q --store store --codebooks 3,2; says err "an ascending list within 1 … 4"
 expect 1 eval rvq --rvq $Q --store store --sonar bundle/other.safetensors
 expect 3 eval rvq --rvq $M --store store; says err "expected 'rvq'"
+
+# ---- one-tower: another row of the registry, the same commands ----
+expect 0 train -q onetower.json
+mkdir onetower && cp "run-onetower/$(cat run-onetower/latest)/model.safetensors" onetower/lcm.safetensors || exit 1
+cp $S bundle/bundle.json onetower
+expect 0 info onetower; says out "lcm.kind: one_tower"
+expect 0 generate -m onetower --concepts 2 --seed 3 --eos 2 "Tom had a red cat. They went to the park."; lines out 2; cp out first
+expect 0 generate -m onetower --concepts 2 --seed 3 --eos 2 "Tom had a red cat. They went to the park."; same out first "the same seed"
+expect 0 eval next -q --sonar $S --store store --train-store store --steps 12 --seeds 1 --lcm onetower/lcm.safetensors
+says out "| one_tower |"; higher "$(column ca 5)" "$(column ca 3)" "contrastive accuracy of one-tower and of the mean"
+expect 0 eval stories -q -m onetower -n 3 --given 2 --concepts 2 --eos 2 --seeds 7 --print 1 --vocab-from docs.txt docs.txt
+says out "onetower/lcm.safetensors"
+expect 2 train -q -s model.denoiser.num_layers=1 onetower.json; says err "unknown key 'denoiser'"
 
 [ $failures = 0 ] && echo "commands: ok"
 exit $((failures > 0))

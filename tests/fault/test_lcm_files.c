@@ -50,6 +50,12 @@ static lcm_model *new_base(void) {
     return new_model("base", &c, false);
 }
 
+static lcm_model *new_one_tower(void) {
+    lcm_one_tower_config c = toy_one_tower_config();
+    c.tower.enable_qk_layernorm = true;
+    return new_model("one_tower", &c, false);
+}
+
 static lcm_model *new_two_tower(void) {
     lcm_two_tower_config c = toy_two_tower_config();
     c.denoiser.transformer.enable_qk_layernorm = true;
@@ -58,10 +64,28 @@ static lcm_model *new_two_tower(void) {
 
 /* ---- files ---- */
 
+/* What was loaded writes, to the bit, what was saved. */
+static void expect_same_story(const lcm_model *a, const lcm_model *b) {
+    static const int32_t off[2] = {0, 3};
+    real *x = toy_concepts(3, TOY_D, 5);
+    lcm_prompts p = {1, x, off, NULL, NULL};
+    lcm_generate_config c = lcm_generate_config_default();
+    lcm_generated g, h;
+    c.max_gen_len = 4;
+    c.sampler.steps = 5;
+    OK(lcm_generate(ctx, &g, a, &p, &c, NULL));
+    OK(lcm_generate(ctx, &h, b, &p, &c, NULL));
+    assert_true(g.off[1] == 4 && h.off[1] == 4);
+    assert_memory_equal(g.x, h.x, 4 * TOY_D * sizeof *g.x);
+    lcm_generated_free(&g);
+    lcm_generated_free(&h);
+    free(x);
+}
+
 static void save_load(void **state) {
-    lcm_model *models[2] = {new_base(), new_two_tower()};
+    lcm_model *models[3] = {new_base(), new_two_tower(), new_one_tower()};
     (void)state;
-    for (int k = 0; k < 2; k++) {
+    for (int k = 0; k < 3; k++) {
         lcm_model_save_opts o = {.dtype = LCM_DT_F32, .space = 0x1234};
         lcm_model *m;
         lcm_model_meta meta;
@@ -78,6 +102,7 @@ static void save_load(void **state) {
         assert_true(json_equal(a, b));
         json_decref(a);
         json_decref(b);
+        expect_same_story(models[k], m);
         lcm_model_meta_free(&meta);
         lcm_model_free(m);
         o.dtype = LCM_DT_F16;
@@ -187,7 +212,11 @@ static void bad_configurations(void **state) {
         {"two_tower", "{\"denoiser\": {\"norm_order_style\": \"post\"}}", LCM_ERR_UNSUPPORTED, "post"},
         {"two_tower", "{\"denoiser\": {\"scale_residual\": 0.5}}", LCM_ERR_UNSUPPORTED, "scale_residual"},
         {"two_tower", "{\"context_encoder\": {\"num_attn_heads\": 3}}", LCM_ERR_SHAPE, "context_encoder"},
-        {"twotower", "{}", LCM_ERR_NOTFOUND, "two_tower"}};
+        {"one_tower", "{\"tower\": {\"num_attn_heads\": 3}}", LCM_ERR_SHAPE, "tower: model_dim 1024 does not divide into 3"},
+        {"one_tower", "{\"timestep_embed_dim\": 0}", LCM_ERR_ARG, "timestep_embed_dim"},
+        {"one_tower", "{\"denoiser\": {}}", LCM_ERR_ARG, "unknown key 'denoiser'"},
+        {"one_tower", "{\"noise_scheduler\": {\"prediction\": \"epsilon\"}}", LCM_ERR_ARG, "epsilon"},
+        {"twotower", "{}", LCM_ERR_NOTFOUND, "one_tower, two_tower"}};
     lcm_model *m;
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -199,10 +228,8 @@ static void bad_configurations(void **state) {
     }
 }
 
-static void bad_requests(void **state) {
+static void check_requests(lcm_model *m, lcm_model *plain) {
     static const int32_t off[3] = {0, 2, 2}, long_off[2] = {0, 65}, ok_off[2] = {0, 3};
-    lcm_two_tower_config tc = toy_two_tower_config();
-    lcm_model *m = new_two_tower(), *plain;
     real *x = toy_concepts(65, TOY_D, 13);
     lcm_concept_batch b = {2, x, off, NULL}, longer = {1, x, long_off, NULL}, fine = {1, x, ok_off, NULL};
     lcm_criterion_config cc = lcm_criterion_config_default();
@@ -213,9 +240,6 @@ static void bad_requests(void **state) {
     lcm_generated g;
     int64_t t[3] = {0, 20, 1};
     int32_t source = 4;
-    (void)state;
-    tc.trained_with_cf_guidance = false;
-    plain = new_model("two_tower", &tc, false);
     expect_failure(lcm_criterion_new(ctx, &c, m, &cc), LCM_ERR_ARG, "cf_guidance_probability");
     cc.cf_guidance_probability = 0.2;
     expect_failure(lcm_criterion_new(ctx, &c, plain, &cc), LCM_ERR_ARG, "trained_with_cf_guidance");
@@ -247,6 +271,15 @@ static void bad_requests(void **state) {
     free(x);
     lcm_model_free(m);
     lcm_model_free(plain);
+}
+
+static void bad_requests(void **state) {
+    lcm_two_tower_config two = toy_two_tower_config();
+    lcm_one_tower_config one = toy_one_tower_config();
+    (void)state;
+    two.trained_with_cf_guidance = one.trained_with_cf_guidance = false;
+    check_requests(new_two_tower(), new_model("two_tower", &two, false));
+    check_requests(new_one_tower(), new_model("one_tower", &one, false));
 }
 
 int main(void) {

@@ -1,4 +1,4 @@
-/* Gradients of both losses with respect to every parameter, in double precision, dropout on. The
+/* Gradients of the losses with respect to every parameter, in double precision, dropout on. The
  * draws are functions of (seed, step), so every evaluation sees the same levels, noise and rows. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -113,7 +113,24 @@ static void two_tower_loss(void **state) {
     }
 }
 
+static void one_tower_loss(void **state) {
+    lcm_criterion_config cc = lcm_criterion_config_default();
+    (void)state;
+    cc.cf_guidance_probability = 0.3;
+    for (int variant = 0; variant < 3; variant++) {
+        lcm_one_tower_config c = toy_one_tower_config();
+        c.noise_scheduler.prediction = variant == 2 ? LCM_PREDICT_V : LCM_PREDICT_SAMPLE;
+        c.tower.enable_qk_layernorm = variant == 1;
+        c.tower.pos_embedding_style = variant == 2 ? LCM_POS_ROPE : LCM_POS_LEARNED;
+        if (variant == 1) c.tower.dropout_p = c.tower.final_dropout_p = c.frontend.dropout_p = 0.2;
+        cc.compute_rmse = variant == 1;
+        cc.step_sampling.weighting = variant == 2 ? LCM_WEIGHT_CLAMP_SNR : LCM_WEIGHT_NONE;
+        check_loss("one_tower", &c, &cc, variant == 1);
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(base_loss), cmocka_unit_test(two_tower_loss)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(base_loss), cmocka_unit_test(two_tower_loss),
+                                       cmocka_unit_test(one_tower_loss)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,6 +23,18 @@ lcm_base_config toy_base_config(void) {
     return c;
 }
 
+lcm_one_tower_config toy_one_tower_config(void) {
+    lcm_one_tower_config c = lcm_one_tower_config_default();
+    c.sonar_embed_dim = TOY_D;
+    c.model_dim = TOY_M;
+    c.timestep_embed_dim = 6;
+    c.max_seq_len = 64;
+    c.tower = toy_transformer(true);
+    c.noise_scheduler.train_steps = 20;
+    c.trained_with_cf_guidance = true;
+    return c;
+}
+
 lcm_two_tower_config toy_two_tower_config(void) {
     lcm_two_tower_config c = lcm_two_tower_config_default();
     c.sonar_embed_dim = TOY_D;

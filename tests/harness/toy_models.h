@@ -3,6 +3,7 @@
 #define TEST_TOY_MODELS_H
 
 #include "lcm/base.h"
+#include "lcm/one_tower.h"
 #include "lcm/registry.h"
 #include "lcm/two_tower.h"
 
@@ -12,6 +13,7 @@ enum { TOY_D = 12, TOY_M = 16, TOY_H = 2 };
 lcm_transformer_config
 toy_transformer(bool modern);          /* modern: rms, SwiGLU, output bias; else standard, ReLU 64 */
 lcm_base_config toy_base_config(void); /* rms, rope, SwiGLU, pre */
+lcm_one_tower_config toy_one_tower_config(void); /* rms, learned positions, SwiGLU, 20 noise steps, guidance */
 lcm_two_tower_config toy_two_tower_config(void); /* the same towers, 20 noise steps, guidance */
 
 /* Every parameter random, modulators too: a fresh two-tower model is blind to its context. */

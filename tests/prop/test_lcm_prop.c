@@ -45,6 +45,12 @@ static lcm_model *new_base(void) {
     return new_model("base", &c, false);
 }
 
+static lcm_model *new_one_tower(void) {
+    lcm_one_tower_config c = toy_one_tower_config();
+    c.tower.enable_qk_layernorm = true;
+    return new_model("one_tower", &c, false);
+}
+
 static lcm_model *new_two_tower(void) {
     lcm_two_tower_config c = toy_two_tower_config();
     c.denoiser.transformer.enable_qk_layernorm = true;
@@ -191,10 +197,10 @@ static void base_row_is_inference(void **state) {
  * the document's number; sums may be blocked differently for other numbers of rows. */
 static void batch_of_one_is_batch_of_many(void **state) {
     static const int32_t off[5] = {0, 3, 4, 9, 11};
-    lcm_model *models[2] = {new_base(), new_two_tower()};
+    lcm_model *models[3] = {new_base(), new_two_tower(), new_one_tower()};
     real *x = toy_concepts(11, TOY_D, 4), eos[TOY_D];
     (void)state;
-    for (int k = 0; k < 2; k++) {
+    for (int k = 0; k < 3; k++) {
         lcm_generate_config c = lcm_generate_config_default();
         lcm_prompts all = {4, x, off, NULL, NULL};
         lcm_generated g, again;
@@ -259,14 +265,12 @@ static void denoiser_without_modulators_is_identity(void **state) {
 
 /* Guidance 1 asks for the conditional branch only; 1 + 1e-7 asks for both and must agree; and a
  * dropped context must matter, or the comparison would be empty. */
-static void guidance_one_is_conditional(void **state) {
+static void check_guidance(lcm_model *m) {
     static const int32_t off[3] = {0, 3, 5};
-    lcm_model *m = new_two_tower();
     real *x = toy_concepts(5, TOY_D, 7);
     lcm_prompts p = {2, x, off, NULL, NULL};
     lcm_generate_config c = lcm_generate_config_default();
     lcm_generated g[3];
-    (void)state;
     c.max_gen_len = 1;
     c.sampler.steps = 10;
     c.sampler.guidance_rescale = 0;
@@ -279,6 +283,12 @@ static void guidance_one_is_conditional(void **state) {
     for (int i = 0; i < 3; i++) lcm_generated_free(&g[i]);
     free(x);
     lcm_model_free(m);
+}
+
+static void guidance_one_is_conditional(void **state) {
+    (void)state;
+    check_guidance(new_two_tower());
+    check_guidance(new_one_tower());
 }
 
 /* ---- losses ---- */
@@ -295,15 +305,13 @@ static double loss_of(const lcm_model *m, const lcm_concept_batch *b, const lcm_
 }
 
 /* Same (seed, step): same bits. Another of either: another loss. */
-static void draws_are_functions_of_seed_and_step(void **state) {
+static void check_draws(lcm_model *m) {
     static const int32_t off[3] = {0, 9, 14};
-    lcm_model *m = new_two_tower();
     real *x = toy_concepts(14, TOY_D, 8);
     lcm_concept_batch b = {2, x, off, NULL};
     lcm_criterion_config cc = lcm_criterion_config_default();
     lcm_model_loss l;
     double first;
-    (void)state;
     cc.cf_guidance_probability = 0.4;
     first = loss_of(m, &b, &cc, &(lcm_draws){.seed = 1, .step = 2}, &l);
     assert_true(loss_of(m, &b, &cc, &(lcm_draws){.seed = 1, .step = 2}, &l) == first);
@@ -311,6 +319,12 @@ static void draws_are_functions_of_seed_and_step(void **state) {
     assert_true(loss_of(m, &b, &cc, &(lcm_draws){.seed = 2, .step = 2}, &l) != first);
     free(x);
     lcm_model_free(m);
+}
+
+static void draws_are_functions_of_seed_and_step(void **state) {
+    (void)state;
+    check_draws(new_two_tower());
+    check_draws(new_one_tower());
 }
 
 /* Which rows lose their context can be told from the loss alone: hand over level, noise and no rows,
@@ -335,15 +349,13 @@ static int64_t count_dropped(const lcm_model *m, const lcm_concept_batch *b, con
     return n;
 }
 
-static void dropped_rows(void **state) {
+static void check_dropped_rows(lcm_model *m) {
     static const int32_t off[3] = {0, 20, 32};
-    lcm_model *m = new_two_tower();
     real *x = toy_concepts(32, TOY_D, 10);
     lcm_concept_batch b = {2, x, off, NULL};
     lcm_criterion_config cc = lcm_criterion_config_default();
     uint8_t d[32];
     int64_t total = 0;
-    (void)state;
     cc.cf_guidance_probability = 0.3;
     /* own rule: 30 rows can show it (the first of a document has no context to lose): mean .3 per row */
     for (uint64_t step = 0; step < 40; step++) total += count_dropped(m, &b, &cc, step, d);
@@ -363,8 +375,14 @@ static void dropped_rows(void **state) {
     lcm_model_free(m);
 }
 
+static void dropped_rows(void **state) {
+    (void)state;
+    check_dropped_rows(new_two_tower());
+    check_dropped_rows(new_one_tower());
+}
+
 /* AdamW on a handful of random documents: the loss per concept must fall to a small part of the
- * variance it starts from. Levels, noise and dropped rows are fixed for the two-tower model, so that
+ * variance it starts from. Levels, noise and dropped rows are fixed for the diffusion models, so that
  * there is something to memorise. */
 static void overfits(const char *kind, const void *config, double target) {
     static const int32_t off[4] = {0, 5, 9, 15};
@@ -404,9 +422,11 @@ static void overfits(const char *kind, const void *config, double target) {
 static void models_overfit(void **state) {
     lcm_base_config b = toy_base_config();
     lcm_two_tower_config t = toy_two_tower_config();
+    lcm_one_tower_config o = toy_one_tower_config();
     (void)state;
     overfits("base", &b, 0.01);
     overfits("two_tower", &t, 0.01);
+    overfits("one_tower", &o, 0.01);
 }
 
 /* ---- steady state ---- */
@@ -414,10 +434,10 @@ static void models_overfit(void **state) {
 /* After the first concept a step of the same batch takes no memory from the system. */
 static void steady_steps_allocate_nothing(void **state) {
     static const int32_t slot[2] = {0, 1}, off[3] = {0, 1, 2};
-    lcm_model *models[2] = {new_base(), new_two_tower()};
+    lcm_model *models[3] = {new_base(), new_two_tower(), new_one_tower()};
     real *x = toy_concepts(2, TOY_D, 14), *fixed = toy_concepts(1, TOY_D, 15);
     (void)state;
-    for (int k = 0; k < 2; k++) {
+    for (int k = 0; k < 3; k++) {
         lcm_predict_config c = {.sampler = lcm_sampler_config_default()};
         lcm_concept_noise noise = {draw_fixed, fixed};
         uint64_t doc[2] = {0, 1};

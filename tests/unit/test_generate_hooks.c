@@ -17,9 +17,11 @@ static lcm_ctx *ctx;
 
 static lcm_model *new_model(const char *kind) {
     lcm_base_config base = toy_base_config();
-    lcm_two_tower_config tower = toy_two_tower_config();
+    lcm_one_tower_config one = toy_one_tower_config();
+    lcm_two_tower_config two = toy_two_tower_config();
+    const void *config = strcmp(kind, "base") == 0 ? (void *)&base : strcmp(kind, "one_tower") == 0 ? (void *)&one : (void *)&two;
     lcm_model *m;
-    OK(lcm_model_create(ctx, &m, kind, strcmp(kind, "base") == 0 ? (void *)&base : (void *)&tower, false));
+    OK(lcm_model_create(ctx, &m, kind, config, false));
     toy_randomize(m, 3);
     return m;
 }
@@ -77,9 +79,9 @@ static void replaced_concept_is_read_back(void **state) {
 }
 
 static void replacement_decides_the_end(void **state) {
-    static const char *const kinds[] = {"base", "two_tower"};
+    static const char *const kinds[] = {"base", "one_tower", "two_tower"};
     (void)state;
-    for (int k = 0; k < 2; k++) {
+    for (int k = 0; k < 3; k++) {
         lcm_model *m = new_model(kinds[k]);
         lcm_generate_config c = config_of(3);
         real *x = toy_concepts(3, TOY_D, 5);
