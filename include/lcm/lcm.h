@@ -28,6 +28,7 @@
 #include "lcm/ctx.h"
 #include "lcm/curve.h"
 #include "lcm/eval.h"
+#include "lcm/eval_run.h"
 #include "lcm/export.h"
 #include "lcm/modelinfo.h"
 #include "lcm/session.h"

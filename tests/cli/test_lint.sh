@@ -35,6 +35,7 @@ expect layer src/nn/a.c '#include "../base/base.h"\n'
 expect layer include/lcm/two.h '#include "base/base.h"\n'
 expect layer cli/a.c '#include "base/base.h"\n'
 expect dependency src/nn/a.c '#include <dnnl.h>\n'
+expect dependency cli/a.c '#include <curl/curl.h>\n'
 for call in 'exit(1)' 'abort()' 'printf("x")' 'getenv("X")' 'rand()' 'strtok(a, b)' 'sprintf(a, b)' 'strcpy(a, b)' 'alloca(3)' \
             'fprintf(stderr, "x")'; do
     expect forbidden src/nn/a.c "void f(void) { $call; }\n"
