@@ -8,5 +8,6 @@ const lcm_run_kind *const lcm_run_kinds[] = {
     &lcm_run_one_tower,
     &lcm_run_two_tower,
     &lcm_run_llama,
+    &lcm_run_coherence,
     NULL,
 };

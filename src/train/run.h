@@ -42,5 +42,6 @@ lcm_status lcm_run_task(lcm_ctx *ctx, const lcm_trainer_config *config, lcm_task
 extern const lcm_run_kind lcm_run_sonar, lcm_run_base, lcm_run_one_tower, lcm_run_two_tower;
 extern const lcm_run_kind lcm_run_rvq;
 extern const lcm_run_kind lcm_run_llama;
+extern const lcm_run_kind lcm_run_coherence;
 
 #endif
