@@ -3,23 +3,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd_eval.h"
 #include "commands.h"
 #include "lcm/eval.h"
 #include "lcm/train.h"
 
 /* ---- lists of numbers ---- */
 
-enum { MAX_LIST = 64 };
-
-typedef struct numbers {
-    double x[MAX_LIST];
-    int64_t i[MAX_LIST];
-    size_t n;
-} numbers;
-
-static int parse_numbers(cli *c, numbers *out, const char *option, const char *text, double lo, double hi, bool whole) {
+int cli_parse_numbers(cli *c, cli_numbers *out, const char *option, const char *text, double lo, double hi, bool whole) {
     const char *s = text;
-    for (out->n = 0; out->n < MAX_LIST;) {
+    for (out->n = 0; out->n < CLI_MAX_LIST;) {
         char *end;
         double v = strtod(s, &end);
         if (end == s || !(v >= lo && v <= hi) || (whole && v != (double)(int64_t)v) || (*end && *end != ','))
@@ -30,7 +23,7 @@ static int parse_numbers(cli *c, numbers *out, const char *option, const char *t
         if (*end == '\0') return CLI_OK;
         s = end + 1;
     }
-    return cli_usage_error(c, "--%s: more than %d numbers", option, MAX_LIST);
+    return cli_usage_error(c, "--%s: more than %d numbers", option, CLI_MAX_LIST);
 }
 
 /* ---- reports as Markdown ---- */
@@ -135,7 +128,7 @@ static int finish(cli *c, lcm_status st, char *report, bool as_json) {
 static int run_reconstruct(cli *c, int argc, char **argv) {
     lcm_eval_reconstruct_opts o = lcm_eval_reconstruct_defaults();
     const char *noise = "0";
-    numbers levels;
+    cli_numbers levels;
     bool as_json = false;
     char *report = NULL;
     const cli_option table[] = {
@@ -154,7 +147,7 @@ static int run_reconstruct(cli *c, int argc, char **argv) {
     int code;
     if (!cli_parse(c, argc, argv, table)) return c->exit_code;
     if (o.sonar == NULL) return cli_usage_error(c, "--sonar is missing");
-    code = parse_numbers(c, &levels, "noise", noise, 0, 1, false);
+    code = cli_parse_numbers(c, &levels, "noise", noise, 0, 1, false);
     if (code) return code;
     o.noise = levels.x;
     o.n_noise = levels.n;
@@ -169,7 +162,7 @@ static int run_reconstruct(cli *c, int argc, char **argv) {
 static int run_rvq(cli *c, int argc, char **argv) {
     lcm_eval_rvq_opts o = lcm_eval_rvq_defaults();
     const char *list = NULL;
-    numbers counts;
+    cli_numbers counts;
     bool as_json = false;
     char *report = NULL;
     const cli_option table[] = {
@@ -188,7 +181,7 @@ static int run_rvq(cli *c, int argc, char **argv) {
     if (!cli_parse(c, argc, argv, table)) return c->exit_code;
     if (o.rvq == NULL || o.store == NULL) return cli_usage_error(c, "--rvq and --store are needed");
     if (list) {
-        int code = parse_numbers(c, &counts, "codebooks", list, 1, 4096, true);
+        int code = cli_parse_numbers(c, &counts, "codebooks", list, 1, 4096, true);
         if (code) return code;
         o.counts = counts.i;
         o.n_counts = counts.n;
@@ -215,10 +208,10 @@ static void sampling_options(cli_option *rows, lcm_generation *g) {
 }
 
 static int next(cli *c, lcm_eval_next_opts *o, const cli_list *models, const char *seed_text, bool as_json) {
-    numbers seeds;
+    cli_numbers seeds;
     char *report = NULL;
     lcm_status st;
-    int code = parse_numbers(c, &seeds, "seeds", seed_text, 0, 9e15, true);
+    int code = cli_parse_numbers(c, &seeds, "seeds", seed_text, 0, 9e15, true);
     if (code) return code;
     if (o->sonar == NULL) return cli_usage_error(c, "--sonar is missing");
     if (o->store == NULL && o->cloze == NULL) return cli_usage_error(c, "--store or --cloze is needed");
@@ -284,10 +277,10 @@ static lcm_status apply_bundle(cli *c, story_options *s) {
 static int stories(cli *c, story_options *s) {
     lcm_eval_stories_opts *o = &s->o;
     const char *lcm = s->bundle ? lcm_bundle_get_info(s->bundle)->lcm : NULL;
-    numbers seeds;
+    cli_numbers seeds;
     char *report = NULL;
     lcm_status st;
-    int code = parse_numbers(c, &seeds, "seeds", s->seeds, 0, 9e15, true);
+    int code = cli_parse_numbers(c, &seeds, "seeds", s->seeds, 0, 9e15, true);
     if (code) return code;
     if (o->sonar == NULL) return cli_usage_error(c, "--model or --sonar is missing");
     o->models = lcm ? &lcm : s->models.items;
@@ -349,6 +342,10 @@ static int run_stories(cli *c, int argc, char **argv) {
 /* ---- tasks ---- */
 
 static const cli_command tasks[] = {
+    {.name = "eval run", .help = "a task file: models, baselines, language models behind URLs", .args = "TASK.json", .min_args = 1,
+     .max_args = 1, .run = cli_eval_run,
+     .about = "Runs every system on the documents of a task (examples/tasks; docs/evaluation.md) and measures all alike.\n"
+              "A server that fails is left out and named, with exit code 1; the other systems keep their rows."},
     {.name = "eval reconstruct", .help = "sentences through the autoencoder, clean and noised", .args = "INPUT…", .min_args = 1,
      .max_args = -1, .run = run_reconstruct,
      .about = "Cuts documents into sentences, encodes and decodes them: exact match, BLEU, chrF, distance."},
@@ -388,5 +385,5 @@ static int run(cli *c, int argc, char **argv) {
     return cli_usage_error(c, "unknown task '%s'", word);
 }
 
-const cli_command cmd_eval = {.name = "eval", .help = "measure models: reconstruction, next concept, stories", .args = "TASK …",
+const cli_command cmd_eval = {.name = "eval", .help = "measure models, by task files or one by one", .args = "TASK …",
                               .min_args = 0, .max_args = -1, .run = run};

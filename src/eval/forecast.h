@@ -28,6 +28,7 @@ struct lcm_forecaster {
     lcm_model *model;          /* of a concept model; borrowed */
     lcm_predict_config config;
     const lcm_store *train;    /* of baselines that learn; borrowed */
+    const void *self;          /* of forecasters made elsewhere; borrowed */
 };
 
 /* The forecaster of a concept model. Prediction runs through the model's own predictor, as in

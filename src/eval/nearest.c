@@ -16,7 +16,7 @@ typedef struct search {
     real *keys, *y;
     uint8_t *ends;  /* (concepts) the last of its document */
     real *best;     /* (n) squared distance so far */
-    int64_t *where; /* (n) */
+    int64_t *where; /* (n), the caller's */
 } search;
 
 static lcm_status mark_ends(lcm_ctx *ctx, search *q) {
@@ -47,12 +47,11 @@ static void match_block(search *q, int64_t first, int64_t count) {
     }
 }
 
-static lcm_status run(lcm_ctx *ctx, search *q, real *out) {
+static lcm_status run(lcm_ctx *ctx, search *q) {
     int64_t total = lcm_store_n_concepts(q->store), D = q->D;
     LCM_TRY(lcm_calloc(ctx, &q->ends, (size_t)total + 1, sizeof *q->ends));
     LCM_TRY(lcm_calloc(ctx, &q->x2, (size_t)q->n, sizeof *q->x2));
     LCM_TRY(lcm_calloc(ctx, &q->best, (size_t)q->n, sizeof *q->best));
-    LCM_TRY(lcm_calloc(ctx, &q->where, (size_t)q->n, sizeof *q->where));
     LCM_TRY(lcm_calloc(ctx, &q->keys, (size_t)(KEYS * D), sizeof *q->keys));
     LCM_TRY(lcm_calloc(ctx, &q->y, (size_t)KEYS * QUERIES, sizeof *q->y));
     LCM_TRY(mark_ends(ctx, q));
@@ -64,18 +63,26 @@ static lcm_status run(lcm_ctx *ctx, search *q, real *out) {
         lcm_squared_norms(q->key2, q->keys, count, D);
         match_block(q, first, count);
     }
-    for (int64_t i = 0; i < q->n; i++) LCM_TRY(lcm_store_vectors(ctx, out + i * D, q->store, q->where[i] + 1, 1));
     return LCM_OK;
 }
 
-lcm_status lcm_nearest_successor(lcm_ctx *ctx, real *x, int64_t n, const lcm_store *s) {
-    search q = {.store = s, .n = n, .D = lcm_store_dim(s), .x = x};
-    lcm_status st = run(ctx, &q, x);
+lcm_status lcm_nearest_find(lcm_ctx *ctx, int64_t *where, const real *x, int64_t n, const lcm_store *s) {
+    search q = {.store = s, .n = n, .D = lcm_store_dim(s), .x = x, .where = where};
+    lcm_status st = run(ctx, &q);
     free(q.ends);
     free(q.x2);
     free(q.best);
-    free(q.where);
     free(q.keys);
     free(q.y);
+    return st;
+}
+
+lcm_status lcm_nearest_successor(lcm_ctx *ctx, real *x, int64_t n, const lcm_store *s) {
+    int64_t *where, D = lcm_store_dim(s);
+    lcm_status st;
+    LCM_TRY(lcm_calloc(ctx, &where, (size_t)n + 1, sizeof *where));
+    st = lcm_nearest_find(ctx, where, x, n, s);
+    for (int64_t i = 0; st == LCM_OK && i < n; i++) st = lcm_store_vectors(ctx, x + i * D, s, where[i] + 1, 1);
+    free(where);
     return st;
 }

@@ -1,0 +1,20 @@
+/* What the files of `lcm eval` share. */
+#ifndef LCM_CMD_EVAL_H
+#define LCM_CMD_EVAL_H
+
+#include "cli.h"
+
+enum { CLI_MAX_LIST = 64 };
+
+typedef struct cli_numbers {
+    double x[CLI_MAX_LIST];
+    int64_t i[CLI_MAX_LIST];
+    size_t n;
+} cli_numbers;
+
+/* "1,2,3"; an exit code after saying what is wrong. whole: integers only. */
+int cli_parse_numbers(cli *c, cli_numbers *out, const char *option, const char *text, double lo, double hi, bool whole);
+
+int cli_eval_run(cli *c, int argc, char **argv);
+
+#endif

@@ -1,0 +1,459 @@
+/* lcm_eval_run: every system through one task. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/eval_int.h"
+#include "base/io.h"
+#include "eval/generator.h"
+#include "eval/judge.h"
+#include "eval/task_score.h"
+
+typedef struct run {
+    const lcm_eval_run_opts *o;
+    lcm_eval_task task;
+    lcm_task_data data;
+    lcm_results results;
+    lcm_bundle *first;         /* of the first model; open to the end */
+    lcm_coder coder;           /* when o->sonar names it */
+    lcm_codec *own_codec;      /* of `first`, when nothing else is the reference */
+    lcm_codec *codec;          /* of baselines and vector measures; NULL: there is none */
+    lcm_beam_opts beam;
+    uint64_t space;            /* of `codec`, 0 without */
+    lcm_store *train;
+    lcm_coherence *coherence;
+    json_t *failed, *systems;  /* names and why; what is worth telling of a system */
+    json_t *lines;             /* of texts.jsonl */
+    real *x, *ends;            /* concepts of the documents and the endings, in the space `vectors_of` */
+    uint64_t vectors_of;
+} run;
+
+/* What is evaluated; `forecaster` counts in tasks on vectors only. */
+typedef struct contestant {
+    const char *name, *kind;
+    int64_t parameters;
+    bool seeded;
+    const lcm_train_record *train;
+    const lcm_generator *generator;
+    const lcm_forecaster *forecaster;
+    lcm_codec *codec; /* that the forecaster's vectors belong to */
+    uint64_t space;
+} contestant;
+
+lcm_eval_run_opts lcm_eval_run_defaults(void) {
+    static const int64_t one[1] = {1};
+    return (lcm_eval_run_opts){.seeds = one, .n_seeds = 1};
+}
+
+static bool on_vectors(const run *r) { return r->task.kind == LCM_EVAL_NEXT || r->task.kind == LCM_EVAL_CLOZE; }
+
+static lcm_status find_forecaster(lcm_ctx *ctx, const lcm_baseline **out, const run *r, const char *name) {
+    const lcm_baseline *b = lcm_baselines;
+    while (b->name && strcmp(b->name, name) != 0) b++;
+    if (b->name == NULL || (b->needs_truth && r->task.kind == LCM_EVAL_CLOZE))
+        LCM_FAIL(ctx, LCM_ERR_ARG, "no baseline '%.40s' in a task of kind '%s'", name, lcm_eval_kind_names[r->task.kind]);
+    if (b->needs_train && r->train == NULL) LCM_FAIL(ctx, LCM_ERR_ARG, "baseline '%s' needs a training store", name);
+    *out = b;
+    return LCM_OK;
+}
+
+/* ---- inputs ---- */
+
+/* The i-th name of all systems, NULL past the end. */
+static const char *name_of(const lcm_eval_run_opts *o, size_t i) {
+    if (i < o->n_models) return o->models[i].name;
+    i -= o->n_models;
+    if (i < o->n_baselines) return o->baselines[i];
+    i -= o->n_baselines;
+    return i < o->n_remotes ? o->remotes[i].name : NULL;
+}
+
+static lcm_status check_options(lcm_ctx *ctx, const lcm_eval_run_opts *o) {
+    if (o->task == NULL) LCM_FAIL(ctx, LCM_ERR_ARG, "no task given");
+    if (o->n_seeds < 1) LCM_FAIL(ctx, LCM_ERR_ARG, "no seed given");
+    if (name_of(o, 0) == NULL) LCM_FAIL(ctx, LCM_ERR_ARG, "no model, baseline or URL to evaluate");
+    for (size_t i = 0; name_of(o, i); i++) {
+        if (*name_of(o, i) == '\0') LCM_FAIL(ctx, LCM_ERR_ARG, "a system has no name");
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(name_of(o, i), name_of(o, k)) == 0) LCM_FAIL(ctx, LCM_ERR_ARG, "two systems are named '%.80s'", name_of(o, i));
+    }
+    for (size_t i = 0; i < o->n_seeds; i++)
+        for (size_t k = 0; k < i; k++)
+            if (o->seeds[i] == o->seeds[k]) LCM_FAIL(ctx, LCM_ERR_ARG, "seed %lld is there twice", (long long)o->seeds[i]);
+    return LCM_OK;
+}
+
+static lcm_status open_model(lcm_ctx *ctx, lcm_bundle **out, const lcm_eval_model *m) {
+    return lcm_bundle_open(ctx, out, m->path, LCM_LOAD_ENCODER | LCM_LOAD_DECODER | LCM_LOAD_MODEL);
+}
+
+/* The autoencoder of baselines and of vector measures. */
+static lcm_status open_reference(lcm_ctx *ctx, run *r) {
+    const lcm_eval_run_opts *o = r->o;
+    r->beam = lcm_beam_opts_default();
+    if (o->n_models) LCM_TRY(open_model(ctx, &r->first, &o->models[0]));
+    if (o->sonar) {
+        LCM_TRY(lcm_coder_open(ctx, &r->coder, o->sonar, r->beam.beam_size));
+        r->codec = r->coder.codec;
+        r->space = r->coder.file.space;
+    } else if (r->first) {
+        LCM_TRY(lcm_codec_new(ctx, &r->own_codec, &r->first->sonar));
+        r->codec = r->own_codec;
+        r->space = r->first->sonar.space;
+        r->beam.beam_size = r->first->config.generate.beam;
+    }
+    return LCM_OK;
+}
+
+static lcm_status check_space(lcm_ctx *ctx, const run *r, uint64_t space, const char *what) {
+    if (r->codec == NULL) LCM_FAIL(ctx, LCM_ERR_ARG, "'%s' needs an autoencoder", what);
+    return lcm_model_check_space(ctx, space, what, r->space);
+}
+
+static lcm_status open_store(lcm_ctx *ctx, run *r) {
+    uint64_t space;
+    LCM_TRY(lcm_store_open(ctx, &r->train, r->o->train_store));
+    if (!lcm_space_parse(&space, lcm_store_space(r->train)))
+        LCM_FAIL(ctx, LCM_ERR_FORMAT, "'%s': its space '%.40s' is not 16 hex digits", r->o->train_store, lcm_store_space(r->train));
+    LCM_TRY(check_space(ctx, r, space, r->o->train_store));
+    if (lcm_store_dim(r->train) != lcm_codec_dim(r->codec))
+        LCM_FAIL(ctx, LCM_ERR_SHAPE, "store '%s' holds vectors of %lld, the autoencoder's have %lld", r->o->train_store,
+                 (long long)lcm_store_dim(r->train), (long long)lcm_codec_dim(r->codec));
+    return LCM_OK;
+}
+
+/* A report never shows a score of the discriminator without the discriminator's own. */
+static lcm_status open_coherence(lcm_ctx *ctx, run *r) {
+    lcm_model_meta meta;
+    json_t *fact;
+    lcm_status st;
+    LCM_TRY(lcm_coherence_load(ctx, &r->coherence, &meta, r->o->coherence));
+    st = check_space(ctx, r, meta.space, r->o->coherence);
+    fact = json_pack("{s:s, s:O?}", "file", r->o->coherence, "held_out", json_object_get(meta.provenance, "held_out"));
+    if (st == LCM_OK) lcm_report_set(&r->results.facts, "coherence", fact);
+    else json_decref(fact);
+    lcm_model_meta_free(&meta);
+    return st;
+}
+
+/* A mistake in the last system should not cost the work on those before it. */
+static lcm_status check_systems(lcm_ctx *ctx, const run *r) {
+    const lcm_baseline_needs needs = {.codec = r->codec, .train = r->train, .beam = &r->beam};
+    char sonar[LCM_PATH_MAX], model[LCM_PATH_MAX];
+    const lcm_baseline *b;
+    lcm_generator g;
+    for (size_t i = 0; i < r->o->n_baselines && !on_vectors(r); i++) LCM_TRY(lcm_generator_baseline(ctx, &g, r->o->baselines[i], &needs));
+    for (size_t i = 0; i < r->o->n_baselines && on_vectors(r); i++) LCM_TRY(find_forecaster(ctx, &b, r, r->o->baselines[i]));
+    for (size_t i = 0; i < r->o->n_models; i++) {
+        LCM_TRY(lcm_bundle_files(ctx, sonar, model, sizeof sonar, r->o->models[i].path));
+        if (!lcm_exists(sonar) || !lcm_exists(model))
+            LCM_FAIL(ctx, LCM_ERR_NOTFOUND, "'%s': no bundle with autoencoder and concept model", r->o->models[i].path);
+    }
+    return LCM_OK;
+}
+
+static lcm_status open_inputs(lcm_ctx *ctx, run *r) {
+    const lcm_eval_run_opts *o = r->o;
+    LCM_TRY(check_options(ctx, o));
+    LCM_TRY(lcm_eval_task_load(ctx, &r->task, o->task));
+    if (o->max_documents) r->task.max_documents = o->max_documents;
+    LCM_TRY(lcm_task_check_metrics(ctx, &r->task, o->coherence != NULL));
+    if (o->out) LCM_TRY(lcm_mkdirs(ctx, o->out));
+    LCM_TRY(lcm_results_init(ctx, &r->results, r->task.name));
+    LCM_TRY(lcm_task_data_read(ctx, &r->data, &r->results, &r->task, o->data, o->n_data));
+    LCM_TRY(open_reference(ctx, r));
+    if (on_vectors(r) && r->codec == NULL) LCM_FAIL(ctx, LCM_ERR_ARG, "a task of kind '%s' needs an autoencoder", lcm_eval_kind_names[r->task.kind]);
+    if (o->train_store) LCM_TRY(open_store(ctx, r));
+    if (o->coherence && !on_vectors(r)) LCM_TRY(open_coherence(ctx, r));
+    return check_systems(ctx, r);
+}
+
+/* ---- text ---- */
+
+static void note_texts(run *r, const contestant *c, int64_t seed, const lcm_sentences *written) {
+    for (int64_t d = 0; d < written->n_docs; d++) {
+        int64_t n, first = lcm_sentences_doc(written, d, &n);
+        size_t len;
+        const char *id = lcm_results_document_at(&r->results, (size_t)d, &len);
+        json_t *line = json_pack("{s:s%, s:s}", "document", id, len, "model", c->name), *text = json_array();
+        for (int64_t i = first; i < first + n; i++) lcm_report_append(&text, json_string(lcm_sentences_at(written, i, NULL)));
+        if (seed != LCM_NO_SEED) lcm_report_set(&line, "seed", json_integer(seed));
+        lcm_report_set(&line, "text", text);
+        lcm_report_append(&r->lines, line);
+    }
+}
+
+static lcm_status judge(lcm_ctx *ctx, run *r, size_t row, const lcm_eval_judge *j, const lcm_written *w) {
+    lcm_judge_count count = {0, 0};
+    lcm_buf name = {0};
+    double *values;
+    lcm_status st = lcm_buf_printf(ctx, &name, "judge:%s", j->name);
+    if (st == LCM_OK) st = lcm_results_metric(ctx, &values, NULL, &r->results, row, name.data, LCM_BETTER_HIGHER);
+    if (st == LCM_OK && json_object_get(r->failed, name.data) == NULL) { /* not asked again once it has failed */
+        st = lcm_judge_texts(ctx, values, &count, j, w);
+        if (st == LCM_ERR_IO) {
+            lcm_report_set(&r->failed, name.data, json_string(lcm_ctx_message(ctx)));
+            for (int64_t d = 0; d < r->data.n; d++) values[d] = NAN; /* half of the documents would pass for all */
+            st = LCM_OK;
+        }
+        lcm_report_set(&r->systems, name.data,
+                       json_pack("{s:I, s:I}", "asked", (json_int_t)count.asked, "unreadable", (json_int_t)count.unreadable));
+    }
+    lcm_buf_free(&name);
+    return st;
+}
+
+static lcm_status score_texts(lcm_ctx *ctx, run *r, size_t row, const lcm_sentences *written) {
+    lcm_written w = {.given = &r->data.given, .reference = &r->data.reference, .text = written, .codec = r->codec,
+                     .coherence = r->coherence};
+    LCM_TRY(lcm_task_score_texts(ctx, &r->results, row, &r->task, &w));
+    for (size_t i = 0; i < r->o->n_judges; i++) LCM_TRY(judge(ctx, r, row, &r->o->judges[i], &w));
+    return LCM_OK;
+}
+
+static lcm_status new_row(lcm_ctx *ctx, run *r, size_t *row, const contestant *c, int64_t seed) {
+    LCM_TRY(lcm_results_row(ctx, row, &r->results, c->name, c->kind, seed));
+    r->results.rows[*row].parameters = c->parameters;
+    if (c->train) r->results.rows[*row].train = *c->train;
+    return LCM_OK;
+}
+
+static lcm_status run_texts(lcm_ctx *ctx, run *r, const contestant *c, int64_t seed) {
+    lcm_generator_job job = {.given = &r->data.given, .sentences = r->task.sentences, .task = &r->task};
+    lcm_sentences written = {0};
+    double t0 = lcm_now();
+    size_t row = 0;
+    lcm_status st = c->generator->go_on(ctx, &written, c->generator, &job, seed == LCM_NO_SEED ? 0 : (uint64_t)seed);
+    LCM_ASSERT(st || written.n_docs == r->data.n);
+    t0 = lcm_now() - t0;
+    if (st == LCM_OK) st = new_row(ctx, r, &row, c, seed);
+    if (st == LCM_OK) r->results.rows[row].seconds = t0;
+    if (st == LCM_OK) note_texts(r, c, seed, &written);
+    if (st == LCM_OK) st = score_texts(ctx, r, row, &written);
+    lcm_sentences_free(&written);
+    return st;
+}
+
+/* ---- vectors ---- */
+
+/* The documents in the space of the contestant; those of the last one are kept. */
+static lcm_status encode_data(lcm_ctx *ctx, run *r, const contestant *c) {
+    int64_t D = lcm_codec_dim(c->codec);
+    if (r->x && r->vectors_of == c->space) return LCM_OK;
+    free(r->x);
+    free(r->ends);
+    r->x = r->ends = NULL;
+    LCM_TRY(lcm_calloc(ctx, &r->x, (size_t)(r->data.given.n * D) + 1, sizeof *r->x));
+    LCM_TRY(lcm_calloc(ctx, &r->ends, (size_t)(r->data.reference.n * D) + 1, sizeof *r->ends));
+    LCM_TRY(lcm_sentences_encode(ctx, r->x, NULL, c->codec, &r->data.given, 0, r->data.given.n));
+    LCM_TRY(lcm_sentences_encode(ctx, r->ends, NULL, c->codec, &r->data.reference, 0, r->data.reference.n));
+    r->vectors_of = c->space;
+    return LCM_OK;
+}
+
+/* Every sentence but the first of a document, or the one behind it. off (n+1) */
+static lcm_status make_job(lcm_ctx *ctx, run *r, lcm_forecast_job *job, int32_t **off, int64_t D) {
+    int64_t n = r->data.n;
+    if (r->data.given.n > INT32_MAX) LCM_FAIL(ctx, LCM_ERR_LIMIT, "%lld sentences are too many to evaluate at once", (long long)r->data.given.n);
+    LCM_TRY(lcm_calloc(ctx, off, (size_t)n * 3 + 1, sizeof **off));
+    *job = (lcm_forecast_job){.n = n, .D = D, .x = r->x, .off = *off, .from = *off + n + 1, .to = *off + 2 * n + 1};
+    for (int64_t d = 0; d < n; d++) {
+        int32_t count = (int32_t)(r->data.given.doc_end[d] - (d ? r->data.given.doc_end[d - 1] : 0));
+        bool next = r->task.kind == LCM_EVAL_NEXT;
+        (*off)[d + 1] = (*off)[d] + count;
+        (*off)[n + 1 + d] = next ? 1 : count;
+        (*off)[2 * n + 1 + d] = next ? count : count + 1;
+    }
+    return LCM_OK;
+}
+
+static lcm_status score_vectors(lcm_ctx *ctx, run *r, const contestant *c, size_t row, const lcm_forecast_job *job, const real *p) {
+    lcm_next_opts no = {.batch_docs = r->task.contrast_documents, .round_trips = r->task.round_trips, .codec = c->codec, .beam = r->beam};
+    if (r->task.kind == LCM_EVAL_NEXT) return lcm_task_score_next(ctx, &r->results, row, &r->task, job, p, &no);
+    return lcm_task_score_cloze(ctx, &r->results, row, &r->task, &r->data.reference, r->ends, p, job->D);
+}
+
+static lcm_status run_vectors(lcm_ctx *ctx, run *r, const contestant *c, int64_t seed) {
+    lcm_forecast_job job;
+    int32_t *off = NULL;
+    real *p = NULL;
+    double t0 = lcm_now();
+    size_t row;
+    lcm_status st = encode_data(ctx, r, c);
+    if (st == LCM_OK) st = make_job(ctx, r, &job, &off, lcm_codec_dim(c->codec));
+    if (st == LCM_OK) st = lcm_task_predict(ctx, &p, c->forecaster, &job, seed == LCM_NO_SEED ? 0 : (uint64_t)seed);
+    t0 = lcm_now() - t0;
+    if (st == LCM_OK) st = new_row(ctx, r, &row, c, seed);
+    if (st == LCM_OK) r->results.rows[row].seconds = t0;
+    if (st == LCM_OK) st = score_vectors(ctx, r, c, row, &job, p);
+    free(off);
+    free(p);
+    return st;
+}
+
+static lcm_status run_seeds(lcm_ctx *ctx, run *r, const contestant *c) {
+    for (size_t i = 0; i < (c->seeded ? r->o->n_seeds : 1); i++) {
+        int64_t seed = c->seeded ? r->o->seeds[i] : LCM_NO_SEED;
+        if (c->seeded) lcm_log(ctx, LCM_LOG_INFO, "%s: %s, seed %lld", r->task.name, c->name, (long long)seed);
+        else lcm_log(ctx, LCM_LOG_INFO, "%s: %s", r->task.name, c->name);
+        LCM_TRY(on_vectors(r) ? run_vectors(ctx, r, c, seed) : run_texts(ctx, r, c, seed));
+    }
+    return LCM_OK;
+}
+
+/* ---- the systems ---- */
+
+static lcm_status run_baseline(lcm_ctx *ctx, run *r, const char *name) {
+    lcm_baseline_needs needs = {.codec = r->codec, .train = r->train, .beam = &r->beam};
+    contestant c = {.name = name, .kind = "baseline", .codec = r->codec, .space = r->space};
+    const lcm_baseline *b;
+    lcm_generator g;
+    lcm_forecaster f;
+    if (!on_vectors(r)) {
+        LCM_TRY(lcm_generator_baseline(ctx, &g, name, &needs));
+        c.generator = &g;
+        return run_seeds(ctx, r, &c);
+    }
+    LCM_TRY(find_forecaster(ctx, &b, r, name));
+    f = lcm_forecast_baseline(b, r->train);
+    c.forecaster = &f;
+    return run_seeds(ctx, r, &c);
+}
+
+static json_t *stops_json(const lcm_concept_writer *w) {
+    return json_pack("{s:I, s:I, s:I}", "stop_length", (json_int_t)w->stops[LCM_STOP_LENGTH], "stop_end_of_text",
+                     (json_int_t)w->stops[LCM_STOP_EOS], "stop_repetition", (json_int_t)w->stops[LCM_STOP_REPETITION]);
+}
+
+static lcm_status run_bundle(lcm_ctx *ctx, run *r, const lcm_eval_model *m, const lcm_bundle *b, lcm_codec *codec) {
+    lcm_concept_writer w = {.codec = codec, .model = b->model, .end = b->end, .beam = lcm_beam_opts_default(),
+                            .affixes = b->info.instructed ? &b->affixes : NULL,
+                            .text_feedback = b->config.generate.feedback == LCM_FEEDBACK_TEXT};
+    lcm_generator g;
+    lcm_forecaster f;
+    contestant c = {.name = m->name, .codec = codec, .space = b->sonar.space, .generator = &g, .forecaster = &f};
+    lcm_predict_config pc;
+    LCM_TRY(lcm_eval_generation(ctx, &w.config, &b->config.generate));
+    w.beam.beam_size = b->config.generate.beam;
+    g = lcm_generator_concept(m->name, &w);
+    pc = (lcm_predict_config){.temperature = w.config.temperature, .sampler = w.config.sampler};
+    f = lcm_forecast_model(b->model, m->path, &pc);
+    c.kind = g.kind;
+    c.parameters = g.parameters;
+    c.seeded = g.seeded;
+    LCM_TRY(run_seeds(ctx, r, &c));
+    if (!on_vectors(r)) lcm_report_set(&r->systems, m->name, stops_json(&w));
+    return LCM_OK;
+}
+
+static lcm_status run_model(lcm_ctx *ctx, run *r, const lcm_eval_model *m) {
+    lcm_bundle *own = NULL, *b = r->first;
+    lcm_codec *codec = NULL;
+    lcm_status st = LCM_OK;
+    if (m != &r->o->models[0]) st = open_model(ctx, &own, m);
+    if (own) b = own;
+    if (st == LCM_OK && b == r->first && r->own_codec) st = run_bundle(ctx, r, m, b, r->own_codec);
+    else if (st == LCM_OK) {
+        st = lcm_codec_new(ctx, &codec, &b->sonar);
+        if (st == LCM_OK) st = run_bundle(ctx, r, m, b, codec);
+        lcm_codec_free(codec);
+    }
+    lcm_bundle_close(own);
+    return st ? lcm_fail_within(ctx, st, "'%s'", m->name) : LCM_OK;
+}
+
+/* What a server says is its fault, not that of the other systems: they keep their rows. */
+static lcm_status run_remote(lcm_ctx *ctx, run *r, const lcm_eval_remote *m) {
+    lcm_remote_writer w = {.complete = m->complete, .user = m->user};
+    lcm_generator g = lcm_generator_remote(m->name, &w);
+    lcm_writer_forecast wf = {.generator = &g, .texts = &r->data.given, .task = &r->task, .codec = r->codec};
+    lcm_forecaster f = lcm_forecast_writer(&wf);
+    contestant c = {.name = g.name, .kind = g.kind, .seeded = true, .generator = &g, .forecaster = &f, .codec = r->codec, .space = r->space};
+    lcm_status st = run_seeds(ctx, r, &c);
+    if (st == LCM_ERR_IO || st == LCM_ERR_UTF8) {
+        lcm_report_set(&r->failed, m->name, json_string(lcm_ctx_message(ctx)));
+        lcm_log(ctx, LCM_LOG_WARN, "%s", lcm_ctx_message(ctx));
+        st = LCM_OK;
+    }
+    lcm_report_set(&r->systems, m->name,
+                   json_pack("{s:I, s:I, s:I}", "requests", (json_int_t)w.asked, "empty_answers", (json_int_t)w.empty,
+                             "sentences_beyond_limit", (json_int_t)w.cut));
+    return st;
+}
+
+/* ---- results ---- */
+
+static lcm_status finish(lcm_ctx *ctx, run *r, size_t *n_failed) {
+    json_t **facts = &r->results.facts;
+    char space[17];
+    *n_failed = json_object_size(r->failed);
+    lcm_report_set(facts, "task", lcm_eval_task_facts(&r->task));
+    lcm_report_set(facts, "contexts_cut", json_integer(r->data.cut_given));
+    lcm_report_set(facts, "references_cut", json_integer(r->data.cut_reference));
+    if (r->codec) {
+        lcm_space_format(space, r->space);
+        lcm_report_set(facts, "space", json_string(space));
+    }
+    lcm_report_set(facts, "systems", json_incref(r->systems));
+    if (*n_failed) lcm_report_set(facts, "failed", json_incref(r->failed));
+    if (*facts == NULL || r->systems == NULL || r->failed == NULL) LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: results");
+    LCM_TRY(lcm_results_finish(ctx, &r->results, 1));
+    return lcm_results_merge_seeds(ctx, &r->results, 1);
+}
+
+static lcm_status write_out(lcm_ctx *ctx, const run *r, const char *name, const char *text, size_t len) {
+    char path[LCM_PATH_MAX];
+    LCM_TRY(lcm_path_join(ctx, path, sizeof path, r->o->out, name));
+    return lcm_write_file(ctx, path, text, len);
+}
+
+static lcm_status write_texts(lcm_ctx *ctx, const run *r) {
+    lcm_buf lines = {0};
+    json_t *line;
+    size_t i;
+    lcm_status st = r->lines ? lcm_buf_append(ctx, &lines, "", 0) : lcm_fail(ctx, LCM_ERR_NOMEM, "out of memory: texts");
+    json_array_foreach(r->lines, i, line) {
+        char *text = st == LCM_OK ? json_dumps(line, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
+        if (st == LCM_OK) st = text ? lcm_buf_printf(ctx, &lines, "%s\n", text) : lcm_fail(ctx, LCM_ERR_NOMEM, "out of memory: texts");
+        free(text);
+    }
+    if (st == LCM_OK) st = write_out(ctx, r, "texts.jsonl", lines.data, lines.len);
+    lcm_buf_free(&lines);
+    return st;
+}
+
+static void close_run(run *r) {
+    json_decref(r->failed);
+    json_decref(r->systems);
+    json_decref(r->lines);
+    free(r->x);
+    free(r->ends);
+    lcm_coherence_free(r->coherence);
+    lcm_store_close(r->train);
+    lcm_codec_free(r->own_codec);
+    lcm_coder_close(&r->coder);
+    lcm_bundle_close(r->first);
+    lcm_results_free(&r->results);
+    lcm_task_data_free(&r->data);
+    lcm_eval_task_free(&r->task);
+}
+
+lcm_status lcm_eval_run(lcm_ctx *ctx, char **results, size_t *n_failed, const lcm_eval_run_opts *o) {
+    run r = {.o = o, .failed = json_object(), .systems = json_object(), .lines = json_array()};
+    lcm_status st = open_inputs(ctx, &r);
+    *results = NULL;
+    *n_failed = 0;
+    for (size_t i = 0; st == LCM_OK && i < o->n_baselines; i++) st = run_baseline(ctx, &r, o->baselines[i]);
+    for (size_t i = 0; st == LCM_OK && i < o->n_models; i++) st = run_model(ctx, &r, &o->models[i]);
+    for (size_t i = 0; st == LCM_OK && i < o->n_remotes; i++) st = run_remote(ctx, &r, &o->remotes[i]);
+    if (st == LCM_OK) st = finish(ctx, &r, n_failed);
+    if (st == LCM_OK) st = lcm_results_write(ctx, results, &r.results);
+    if (st == LCM_OK && o->out) st = write_out(ctx, &r, "results.json", *results, strlen(*results));
+    if (st == LCM_OK && o->out && !on_vectors(&r)) st = write_texts(ctx, &r);
+    if (st) {
+        free(*results);
+        *results = NULL;
+    }
+    close_run(&r);
+    return st;
+}

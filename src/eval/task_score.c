@@ -1,0 +1,306 @@
+/* From predictions and texts to values per document. */
+#include "eval/task_score.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "eval/chrf.h"
+#include "eval/distance.h"
+#include "eval/overlap.h"
+#include "eval/rouge.h"
+#include "eval/strset.h"
+#include "eval/words.h"
+
+/* ---- measures of text ---- */
+
+static lcm_status count_sentences(lcm_ctx *ctx, double *values, double *weights, const lcm_written *w) {
+    (void)ctx;
+    (void)weights;
+    for (int64_t d = 0, n; d < w->text->n_docs; d++) {
+        lcm_sentences_doc(w->text, d, &n);
+        values[d] = (double)n;
+    }
+    return LCM_OK;
+}
+
+/* One document as whole texts. */
+typedef struct whole {
+    lcm_buf text, reference, given;
+} whole;
+
+typedef lcm_status (*whole_fn)(lcm_ctx *ctx, double *value, const whole *w);
+
+static lcm_status join_document(lcm_ctx *ctx, lcm_buf *out, const lcm_sentences *s, int64_t d) {
+    int64_t n, first = lcm_sentences_doc(s, d, &n);
+    out->len = 0;
+    return lcm_sentences_join(ctx, out, s, first, n);
+}
+
+static lcm_status for_texts(lcm_ctx *ctx, double *values, const lcm_written *w, whole_fn fn) {
+    whole t = {{0}, {0}, {0}};
+    lcm_status st = LCM_OK;
+    for (int64_t d = 0; st == LCM_OK && d < w->text->n_docs; d++) {
+        st = join_document(ctx, &t.text, w->text, d);
+        if (st == LCM_OK) st = join_document(ctx, &t.reference, w->reference, d);
+        if (st == LCM_OK) st = join_document(ctx, &t.given, w->given, d);
+        if (st == LCM_OK) st = fn(ctx, &values[d], &t);
+    }
+    lcm_buf_free(&t.text);
+    lcm_buf_free(&t.reference);
+    lcm_buf_free(&t.given);
+    return st;
+}
+
+static lcm_status words_of(lcm_ctx *ctx, double *value, const whole *w) {
+    lcm_words words = {0};
+    lcm_status st = lcm_words_split(ctx, &words, w->text.data, w->text.len, true);
+    *value = (double)words.n;
+    lcm_words_free(&words);
+    return st;
+}
+
+static lcm_status chrf_of(lcm_ctx *ctx, double *value, const whole *w) {
+    lcm_chrf c = {0};
+    lcm_status st = lcm_chrf_add(ctx, &c, w->text.data, w->text.len, w->reference.data, w->reference.len);
+    *value = lcm_chrf_score(&c);
+    return st;
+}
+
+static lcm_status rouge_of(lcm_ctx *ctx, double *value, const whole *w, int kind) {
+    lcm_prf r[LCM_ROUGE_KINDS];
+    LCM_TRY(lcm_rouge(ctx, r, w->text.data, w->text.len, w->reference.data, w->reference.len, true));
+    *value = r[kind].f;
+    return LCM_OK;
+}
+static lcm_status rouge_1(lcm_ctx *ctx, double *value, const whole *w) { return rouge_of(ctx, value, w, LCM_ROUGE_1); }
+static lcm_status rouge_2(lcm_ctx *ctx, double *value, const whole *w) { return rouge_of(ctx, value, w, LCM_ROUGE_2); }
+static lcm_status rouge_l(lcm_ctx *ctx, double *value, const whole *w) { return rouge_of(ctx, value, w, LCM_ROUGE_L); }
+
+static lcm_status ovl3_of(lcm_ctx *ctx, double *value, const whole *w) {
+    lcm_overlap o;
+    LCM_TRY(lcm_overlap_measure(ctx, &o, w->text.data, w->text.len, w->given.data, w->given.len));
+    *value = o.ovl3;
+    return LCM_OK;
+}
+
+static lcm_status rep4_of(lcm_ctx *ctx, double *value, const whole *w) {
+    lcm_overlap o;
+    LCM_TRY(lcm_overlap_measure(ctx, &o, w->text.data, w->text.len, w->given.data, w->given.len));
+    *value = o.rep4;
+    return LCM_OK;
+}
+
+#define ON_TEXTS(fn)                                                                                     \
+    static lcm_status all_##fn(lcm_ctx *ctx, double *values, double *weights, const lcm_written *w) {   \
+        (void)weights;                                                                                  \
+        return for_texts(ctx, values, w, fn);                                                           \
+    }
+ON_TEXTS(words_of)
+ON_TEXTS(chrf_of)
+ON_TEXTS(rouge_1)
+ON_TEXTS(rouge_2)
+ON_TEXTS(rouge_l)
+ON_TEXTS(ovl3_of)
+ON_TEXTS(rep4_of)
+
+/* Share of a document's sentences that the set has when their turn comes. */
+static lcm_status share_seen(lcm_ctx *ctx, double *value, double *weight, const lcm_sentences *s, int64_t d, lcm_strset *set,
+                             bool grows) {
+    int64_t n, first = lcm_sentences_doc(s, d, &n), seen = 0;
+    for (int64_t i = first; i < first + n; i++) {
+        size_t len;
+        const char *text = lcm_sentences_at(s, i, &len);
+        if (lcm_strset_has(set, text, len)) seen++;
+        else if (grows) LCM_TRY(lcm_strset_add(ctx, NULL, set, text, len));
+    }
+    if (n) *value = (double)seen / (double)n;
+    *weight = (double)n;
+    return LCM_OK;
+}
+
+static lcm_status copied(lcm_ctx *ctx, double *values, double *weights, const lcm_written *w) {
+    lcm_strset set = {0};
+    lcm_status st = LCM_OK;
+    for (int64_t d = 0; st == LCM_OK && d < w->text->n_docs; d++) {
+        double ignored, weight;
+        lcm_strset_clear(&set);
+        st = share_seen(ctx, &ignored, &weight, w->given, d, &set, true);
+        if (st == LCM_OK) st = share_seen(ctx, &values[d], &weights[d], w->text, d, &set, false);
+    }
+    lcm_strset_free(&set);
+    return st;
+}
+
+static lcm_status repeated(lcm_ctx *ctx, double *values, double *weights, const lcm_written *w) {
+    lcm_strset set = {0};
+    lcm_status st = LCM_OK;
+    for (int64_t d = 0; st == LCM_OK && d < w->text->n_docs; d++) {
+        lcm_strset_clear(&set);
+        st = share_seen(ctx, &values[d], &weights[d], w->text, d, &set, true);
+    }
+    lcm_strset_free(&set);
+    return st;
+}
+
+/* Concepts of document d: context, then text. */
+static lcm_status encode_both(lcm_ctx *ctx, real **x, const lcm_written *w, int64_t d, int64_t *given, int64_t *written) {
+    int64_t D = lcm_codec_dim(w->codec), a = lcm_sentences_doc(w->given, d, given), b = lcm_sentences_doc(w->text, d, written);
+    LCM_TRY(lcm_calloc(ctx, x, (size_t)((*given + *written) * D) + 1, sizeof **x));
+    LCM_TRY(lcm_sentences_encode(ctx, *x, NULL, w->codec, w->given, a, *given));
+    return lcm_sentences_encode(ctx, *x + *given * D, NULL, w->codec, w->text, b, *written);
+}
+
+static lcm_status coherence(lcm_ctx *ctx, double *values, double *weights, const lcm_written *w) {
+    (void)weights;
+    for (int64_t d = 0; d < w->text->n_docs; d++) {
+        int64_t given, written;
+        real *x = NULL;
+        lcm_status st = encode_both(ctx, &x, w, d, &given, &written);
+        if (st == LCM_OK) st = lcm_coherence_score(ctx, &values[d], w->coherence, x, given + written, given);
+        free(x);
+        LCM_TRY(st);
+    }
+    return LCM_OK;
+}
+
+const lcm_text_metric lcm_text_metrics[] = {
+    {"rouge1", LCM_BETTER_HIGHER, false, false, all_rouge_1},
+    {"rouge2", LCM_BETTER_HIGHER, false, false, all_rouge_2},
+    {"rougeL", LCM_BETTER_HIGHER, false, false, all_rouge_l},
+    {"chrf", LCM_BETTER_HIGHER, false, false, all_chrf_of},
+    {"coherence", LCM_BETTER_HIGHER, true, false, coherence},
+    {"ovl3", LCM_BETTER_NEITHER, false, false, all_ovl3_of},
+    {"rep4", LCM_BETTER_LOWER, false, false, all_rep4_of},
+    {"copied", LCM_BETTER_LOWER, false, true, copied},
+    {"repeated", LCM_BETTER_LOWER, false, true, repeated},
+    {"sentences", LCM_BETTER_NEITHER, false, false, count_sentences},
+    {"words", LCM_BETTER_NEITHER, false, false, all_words_of},
+    {0},
+};
+
+/* ---- which ---- */
+
+static const char *const cloze_metrics[] = {"accuracy", "hard_accuracy", NULL};
+
+static const char *metric_name(const lcm_eval_task *t, size_t i) {
+    if (t->kind == LCM_EVAL_NEXT) return lcm_next_measures[i].name;
+    return t->kind == LCM_EVAL_CLOZE ? cloze_metrics[i] : lcm_text_metrics[i].name;
+}
+
+static lcm_status no_such_metric(lcm_ctx *ctx, const lcm_eval_task *t, const char *name) {
+    char list[512] = "";
+    size_t n = 0;
+    for (size_t i = 0; metric_name(t, i) && n < sizeof list; i++)
+        n += (size_t)snprintf(list + n, sizeof list - n, "%s%s", i ? ", " : "", metric_name(t, i));
+    LCM_FAIL(ctx, LCM_ERR_ARG, "metric '%.60s': a task of kind '%s' has %s", name, lcm_eval_kind_names[t->kind], list);
+}
+
+lcm_status lcm_task_check_metrics(lcm_ctx *ctx, const lcm_eval_task *t, bool has_coherence) {
+    bool text = t->kind == LCM_EVAL_COMPLETION || t->kind == LCM_EVAL_SUMMARISE;
+    for (size_t k = 0; k < t->n_metrics; k++) {
+        size_t i = 0;
+        while (metric_name(t, i) && strcmp(metric_name(t, i), t->metrics[k]) != 0) i++;
+        if (metric_name(t, i) == NULL) return no_such_metric(ctx, t, t->metrics[k]);
+        if (text && lcm_text_metrics[i].needs_coherence && !has_coherence)
+            LCM_FAIL(ctx, LCM_ERR_ARG, "metric '%s' needs a discriminator", t->metrics[k]);
+    }
+    return LCM_OK;
+}
+
+bool lcm_task_wants(const lcm_eval_task *task, const char *metric) {
+    for (size_t i = 0; i < task->n_metrics; i++)
+        if (strcmp(task->metrics[i], metric) == 0) return true;
+    return task->n_metrics == 0;
+}
+
+lcm_status lcm_task_score_texts(lcm_ctx *ctx, lcm_results *r, size_t row, const lcm_eval_task *task, const lcm_written *w) {
+    for (const lcm_text_metric *m = lcm_text_metrics; m->name; m++) {
+        double *values, *weights = NULL;
+        if (!lcm_task_wants(task, m->name) || (m->needs_coherence && w->coherence == NULL)) continue;
+        LCM_TRY(lcm_results_metric(ctx, &values, m->weighted ? &weights : NULL, r, row, m->name, m->better));
+        LCM_TRY(m->score(ctx, values, weights, w));
+    }
+    return LCM_OK;
+}
+
+/* ---- next ---- */
+
+/* In the order of lcm_next_measures. */
+static const lcm_better next_better[LCM_NEXT_MEASURES] = {LCM_BETTER_LOWER, LCM_BETTER_LOWER, LCM_BETTER_HIGHER,
+                                                          LCM_BETTER_NEITHER, LCM_BETTER_HIGHER};
+
+static void means_of_documents(double *values, double *weights, const double *v, const lcm_next_result *p) {
+    for (int64_t i = 0; i < p->job->n; i++) values[i] = weights[i] = 0;
+    for (int64_t i = 0; i < p->rows; i++) {
+        if (isnan(v[i])) continue;
+        values[p->doc[i]] += v[i];
+        weights[p->doc[i]]++;
+    }
+    for (int64_t i = 0; i < p->job->n; i++) values[i] = weights[i] > 0 ? values[i] / weights[i] : NAN;
+}
+
+static lcm_status measure_next(lcm_ctx *ctx, lcm_results *r, size_t row, const lcm_eval_task *task, const lcm_next_result *p,
+                               const lcm_next_opts *opts, double *v) {
+    for (int m = 0; m < LCM_NEXT_MEASURES; m++) {
+        const lcm_next_measure *measure = &lcm_next_measures[m];
+        double *values, *weights;
+        if (!lcm_task_wants(task, measure->name)) continue;
+        LCM_TRY(lcm_results_metric(ctx, &values, &weights, r, row, measure->name, next_better[m]));
+        LCM_TRY(measure->score(ctx, v, p, opts));
+        means_of_documents(values, weights, v, p);
+    }
+    return LCM_OK;
+}
+
+lcm_status lcm_task_predict(lcm_ctx *ctx, real **p, const lcm_forecaster *f, const lcm_forecast_job *job, uint64_t seed) {
+    int64_t n = lcm_forecast_rows(job) * job->D;
+    lcm_status st;
+    LCM_TRY(lcm_calloc(ctx, p, (size_t)n + 1, sizeof **p));
+    st = f->predict(ctx, *p, f, job, seed);
+    for (int64_t i = 0; st == LCM_OK && i < n; i++)
+        if (!isfinite((*p)[i]))
+            st = lcm_fail(ctx, LCM_ERR_NUMERIC, "%s: prediction %lld is not finite", f->name, (long long)(i / job->D + 1));
+    if (st) {
+        free(*p);
+        *p = NULL;
+    }
+    return st;
+}
+
+lcm_status lcm_task_score_next(lcm_ctx *ctx, lcm_results *r, size_t row, const lcm_eval_task *task, const lcm_forecast_job *job,
+                               const real *p, const lcm_next_opts *opts) {
+    int64_t rows = lcm_forecast_rows(job), k = 0;
+    int32_t *doc;
+    double *v = NULL;
+    lcm_status st;
+    LCM_TRY(lcm_calloc(ctx, &doc, (size_t)rows * 2 + 1, sizeof *doc));
+    st = lcm_calloc(ctx, &v, (size_t)rows + 1, sizeof *v);
+    for (int64_t d = 0; st == LCM_OK && d < job->n; d++)
+        for (int32_t t = job->from[d]; t < job->to[d]; t++, k++) doc[k] = (int32_t)d, doc[rows + k] = t;
+    if (st == LCM_OK) st = measure_next(ctx, r, row, task, &(lcm_next_result){job, p, rows, doc, doc + rows}, opts, v);
+    free(doc);
+    free(v);
+    return st;
+}
+
+/* ---- cloze ---- */
+
+static double nearer(const real *p, const real *right, const real *wrong, int64_t D) {
+    double a = lcm_l2(p, right, D), b = lcm_l2(p, wrong, D);
+    return a < b ? 1 : a > b ? 0 : 0.5;
+}
+
+lcm_status lcm_task_score_cloze(lcm_ctx *ctx, lcm_results *r, size_t row, const lcm_eval_task *task, const lcm_sentences *reference,
+                                const real *ends, const real *p, int64_t D) {
+    double *accuracy = NULL, *hard = NULL;
+    if (lcm_task_wants(task, "accuracy")) LCM_TRY(lcm_results_metric(ctx, &accuracy, NULL, r, row, "accuracy", LCM_BETTER_HIGHER));
+    if (lcm_task_wants(task, "hard_accuracy")) LCM_TRY(lcm_results_metric(ctx, &hard, NULL, r, row, "hard_accuracy", LCM_BETTER_HIGHER));
+    for (int64_t i = 0, n; i < reference->n_docs; i++) {
+        const real *end = ends + lcm_sentences_doc(reference, i, &n) * D;
+        if (accuracy) accuracy[i] = nearer(p + i * D, end, end + D, D);
+        if (hard && n > 2) hard[i] = nearer(p + i * D, end, end + 2 * D, D);
+    }
+    return LCM_OK;
+}
