@@ -9,8 +9,8 @@
 /* A value out of its option's range means: not given, as the bundle says. */
 typedef struct options {
     const char *model, *file;
-    int64_t concepts, seed, steps, beam;
-    double guidance, rescale, sigma, eos, repetition, temperature;
+    int64_t concepts, seed, steps, beam, top_k;
+    double guidance, rescale, sigma, eos, repetition, temperature, top_p;
     int feedback;
     bool json;
 } options;
@@ -29,6 +29,8 @@ static lcm_generation settle(const options *o, const lcm_generation *bundle) {
     if (o->eos >= -1) g.eos_threshold = o->eos;
     if (o->repetition >= 0) g.repetition_threshold = o->repetition;
     if (o->temperature >= 0) g.temperature = o->temperature;
+    if (o->top_k >= 0) g.top_k = o->top_k;
+    if (o->top_p >= 0) g.top_p = o->top_p;
     if (o->feedback >= 0) g.feedback = o->feedback;
     return g;
 }
@@ -44,8 +46,8 @@ typedef struct sink {
 static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 
 static json_t *concept_json(const lcm_concept *e) {
-    return json_pack("{s:I, s:s, s:s, s:{s:o, s:o, s:o, s:o}, s:{s:o, s:o, s:o, s:o}}", "index", (json_int_t)e->index, "text",
-                     e->text, "end", lcm_end_name(e->end), "ms", "encode", number(e->encode_ms), "context",
+    return json_pack("{s:I, s:s, s:I, s:s, s:{s:o, s:o, s:o, s:o}, s:{s:o, s:o, s:o, s:o}}", "index", (json_int_t)e->index, "text",
+                     e->text, "tokens", (json_int_t)e->tokens, "end", lcm_end_name(e->end), "ms", "encode", number(e->encode_ms), "context",
                      number(e->context_ms), "denoise", number(e->denoise_ms), "decode", number(e->decode_ms), "distance",
                      "l2_previous", number(e->l2_previous), "cos_previous", number(e->cos_previous), "cos_end_of_text",
                      number(e->cos_end_of_text), "l2_round_trip", number(e->l2_round_trip));
@@ -72,10 +74,11 @@ static int finish(cli *c, const lcm_generated_text *t, const lcm_generation *g, 
         cli_note(c, t->end == LCM_END_OF_TEXT ? "the model ends the text here; another seed, or --eos 2, may go on"
                                               : "no sentence: the first concept repeats the prompt's last");
     if (!json) return CLI_OK;
-    return cli_print_json(c, json_pack("{s:b, s:I, s:I, s:I, s:s, s:I, s:o, s:o}", "done", 1, "prompt_concepts",
+    return cli_print_json(c, json_pack("{s:b, s:I, s:I, s:I, s:s, s:I, s:o, s:o, s:I, s:I}", "done", 1, "prompt_concepts",
                                        (json_int_t)t->prompt_concepts, "prompt_cut", (json_int_t)t->prompt_cut, "concepts",
                                        (json_int_t)t->concepts, "end", lcm_end_name(t->end), "seed", (json_int_t)g->seed,
-                                       "first_ms", number(t->first_ms), "total_ms", number(t->total_ms)), 0);
+                                       "first_ms", number(t->first_ms), "total_ms", number(t->total_ms), "prompt_tokens",
+                                       (json_int_t)t->prompt_tokens, "tokens", (json_int_t)t->tokens), 0);
 }
 
 /* ---- Run ---- */
@@ -103,9 +106,10 @@ static int generate(cli *c, const options *o, const char *text, size_t len) {
 }
 
 static int run(cli *c, int argc, char **argv) {
-    options o = {.seed = -1, .guidance = -1, .rescale = -1, .sigma = -1, .eos = -2, .repetition = -1, .temperature = -1, .feedback = -1};
+    options o = {.seed = -1, .guidance = -1, .rescale = -1, .sigma = -1, .eos = -2, .repetition = -1, .temperature = -1, .feedback = -1,
+                 .top_k = -1, .top_p = -1};
     const cli_option table[] = {
-        CLI_STRING("model", 'm', &o.model, "FOLDER", "bundle"),
+        CLI_STRING("model", 'm', &o.model, "PATH", "bundle, or file of a llama"),
         CLI_STRING("file", 'f', &o.file, "FILE", "read the prompt from a file"),
         CLI_INT("concepts", 'n', &o.concepts, 1, 1048576, "sentences at most"),
         CLI_INT("seed", 's', &o.seed, 0, 9e15, "of the noise; same seed, same text"),
@@ -113,7 +117,9 @@ static int run(cli *c, int argc, char **argv) {
         CLI_REAL("guidance", 'g', &o.guidance, 0, 100, "guidance scale; 1: off"),
         CLI_REAL("rescale", 'r', &o.rescale, 0, 1, "rescaling of guided predictions"),
         CLI_REAL("sigma-init", 0, &o.sigma, 0, 100, "standard deviation of the first noise"),
-        CLI_REAL("temperature", 0, &o.temperature, 0, 100, "noise on predictions (base models)"),
+        CLI_REAL("temperature", 0, &o.temperature, 0, 100, "noise on predictions (base); of the softmax, 0: the likeliest (llama)"),
+        CLI_INT("top-k", 0, &o.top_k, 0, 1e9, "draw from the likeliest tokens (llama); 0: all"),
+        CLI_REAL("top-p", 0, &o.top_p, 0, 1, "draw from the least set of this probability (llama); 1: all"),
         CLI_INT("beam", 'b', &o.beam, 1, 64, "hypotheses per sentence; 1 is greedy"),
         CLI_ENUM("feedback", 0, &o.feedback, feedback_names, "WHAT", "read back the predicted vector, or its text encoded anew"),
         CLI_REAL("eos", 0, &o.eos, -1, 2, "end at this cosine with the end of text; 2: never"),

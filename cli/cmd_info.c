@@ -115,10 +115,11 @@ static int show_bundle(cli *c, const char *folder, const options *o) {
     int worst = CLI_OK;
     lcm_status st = lcm_bundle_files(c->ctx, paths[0], paths[1], sizeof paths[0], folder);
     if (st) return cli_status(c, st);
-    for (int i = 0; i < 2 && *paths[i]; i++) {
+    for (int i = 0; i < 2; i++) {
         int code;
+        if (*paths[i] == '\0') continue;
         if (!o->json) {
-            cli_print(c, i ? "\n" : "");
+            cli_print(c, i && *paths[0] ? "\n" : "");
             cli_print_text(c, paths[i]);
             cli_print(c, "\n");
         }

@@ -9,6 +9,8 @@
  *
  * Paths are relative and stay inside the folder; an unknown key is an error; a missing one has its
  * default, and a missing "lcm" means none. A SONAR file by itself counts as a bundle without concept model.
+ * Instead of both files, "llama" names a token-level model (docs/models/llama.md); such a file by itself counts as
+ * a bundle, too. It continues texts, and has neither encoder nor decoder.
  * An open bundle is not changed by its use: threads may share it, each with a session of its own. */
 #ifndef LCM_BUNDLE_H
 #define LCM_BUNDLE_H
@@ -38,7 +40,10 @@ typedef struct lcm_generation {
      * deviation of the first noise [0.6], divisor of predicted noise [1.00045]. */
     int64_t steps;
     double guidance_scale, guidance_rescale, initial_noise_scale, epsilon_scaling;
-    double temperature; /* Base-LCM: noise on the normalised prediction [0] */
+    double temperature; /* Base-LCM: noise on the normalised prediction; llama: of its softmax, 0 = the likeliest token [0] */
+    /* Llama: draw from the k likeliest tokens [0 = all], or from the least set whose probability reaches p [0 or 1 = all] */
+    int64_t top_k;
+    double top_p;
 } lcm_generation;
 
 typedef struct lcm_bundle lcm_bundle;
@@ -46,22 +51,23 @@ typedef struct lcm_bundle lcm_bundle;
 /* What to load; a session can do only what its bundle has loaded. */
 enum { LCM_LOAD_ENCODER = 1, LCM_LOAD_DECODER = 2, LCM_LOAD_MODEL = 4 };
 
-/* path: a bundle folder or a SONAR file. LCM_LOAD_MODEL brings the encoder along, for the concept
- * that ends a text. LCM_ERR_NOTFOUND: a file is missing, or the bundle has no concept model;
+/* path: a bundle folder, a SONAR file or a llama file. LCM_LOAD_MODEL brings the encoder along, for the concept
+ * that ends a text; of a llama it loads all there is, and without it LCM_ERR_ARG says so. LCM_ERR_NOTFOUND: a file is missing, or the bundle has no concept model;
  * LCM_ERR_FORMAT (also: a value is not finite), LCM_ERR_VERSION, LCM_ERR_SHAPE; LCM_ERR_ARG: bundle.json names
  * an unknown key or a bad value, or the two files speak different spaces. */
 LCM_API lcm_status lcm_bundle_open(lcm_ctx *ctx, lcm_bundle **out, const char *path, int parts);
 LCM_API void lcm_bundle_close(lcm_bundle *b); /* after its sessions; NULL is allowed */
 
 typedef struct lcm_bundle_info {
-    const char *sonar, *lcm;       /* paths of the files; lcm NULL without concept model */
+    const char *sonar, *lcm;       /* paths of the files; lcm NULL without model, sonar NULL for a llama */
     /* Sentence that ends a text ("": none): bundle.json's, else that of an instruction-tuned model's file,
      * else "End of text."; language of the segmenter. */
     const char *end_of_text, *lang;
     char space[17];
-    int64_t dim;          /* D: numbers in a concept */
-    const char *kind;     /* of the concept model; NULL when not loaded */
-    int64_t max_concepts; /* longest document it reads; 0 when not loaded */
+    int64_t dim;          /* D: numbers in a concept; 0 for a llama */
+    const char *kind;     /* of the model; NULL when not loaded */
+    int64_t max_concepts; /* longest document it reads; 0 when not loaded, or a llama */
+    int64_t max_tokens;   /* the same for a llama, else 0 */
     lcm_generation generation;
     int instructed;       /* the concept model was tuned to answer: sentences of its own stand around each prompt */
 } lcm_bundle_info;
@@ -69,7 +75,7 @@ typedef struct lcm_bundle_info {
 LCM_API const lcm_bundle_info *lcm_bundle_get_info(const lcm_bundle *b); /* borrowed */
 
 /* The files of a bundle, without loading them: writes the paths of folder `path` to sonar and lcm
- * (cap bytes each, lcm "" if there is none). Errors as lcm_bundle_open's about bundle.json. */
+ * (cap bytes each, lcm "" if there is none; of a folder with a llama, sonar "" and lcm the llama). Errors as lcm_bundle_open's about bundle.json. */
 LCM_API lcm_status lcm_bundle_files(lcm_ctx *ctx, char *sonar, char *lcm, size_t cap, const char *path);
 
 #ifdef __cplusplus

@@ -48,7 +48,7 @@ typedef enum lcm_end {
     LCM_END_OF_TEXT,    /* the end-of-text concept came */
     LCM_END_REPETITION, /* a concept like the one before came */
     LCM_END_COUNT,      /* as many as asked for */
-    LCM_END_WINDOW      /* as many as the model can read */
+    LCM_END_WINDOW      /* as many concepts, or tokens, as the model can read */
 } lcm_end;
 
 LCM_API const char *lcm_end_name(lcm_end end); /* "end_of_text"; static storage */
@@ -57,15 +57,16 @@ LCM_API const char *lcm_end_name(lcm_end end); /* "end_of_text"; static storage 
 typedef struct lcm_concept {
     int64_t index;       /* from 0 */
     const char *text;
-    const float *vector; /* [D] as predicted */
+    const float *vector; /* [D] as predicted; NULL for a llama */
     /* NONE, or why this concept ends the text: it is not part of it then. Judged by what is fed back. */
     lcm_end end;
     /* Time to encode (the prompt, for index 0, and the text of this concept), to read the context, to
      * predict, to decode. */
-    double encode_ms, context_ms, denoise_ms, decode_ms;
+    double encode_ms, context_ms, denoise_ms, decode_ms; /* a llama reads the prompt and decodes; the others are NAN */
     /* Of the prediction to the concept before it in the context; to the end of text (NAN without
      * one); to the encoding of its own text. */
-    double l2_previous, cos_previous, cos_end_of_text, l2_round_trip;
+    double l2_previous, cos_previous, cos_end_of_text, l2_round_trip; /* NAN for a llama */
+    int64_t tokens; /* llama: drawn since the sentence before; else 0 */
 } lcm_concept;
 
 /* Called for every concept as soon as its text is there. Return 0 to stop: LCM_ERR_CANCELLED. */
@@ -73,15 +74,16 @@ typedef int (*lcm_concept_fn)(void *user, const lcm_concept *concept);
 
 typedef struct lcm_generated_text {
     /* Sentences of the prompt, those that an instruction-tuned model puts around it included; of them
-     * too long for the encoder. */
+     * too long for the encoder. 0 for a llama. */
     int64_t prompt_concepts, prompt_cut;
     int64_t concepts;                    /* generated, the ending one not counted */
     lcm_end end;
     double first_ms, total_ms;           /* until the first concept's text was there; in all */
+    int64_t prompt_tokens, tokens;       /* llama: read (with <s>) and drawn; else 0 */
 } lcm_generated_text;
 
-/* Continues `text` (len bytes of UTF-8, at least one sentence), or answers it when the model was tuned
- * to. opts NULL = the bundle's. `out` and
+/* Continues `text` (len bytes of UTF-8, at least one sentence; a llama also begins one: len 0), or answers it when the
+ * model was tuned to. opts NULL = the bundle's. `out` and
  * `fn` may be NULL. LCM_ERR_ARG: options out of range, no sentence, or the model or decoder is not
  * loaded; LCM_ERR_LIMIT: the prompt is longer than the model reads; LCM_ERR_UTF8. */
 LCM_API lcm_status lcm_session_generate(lcm_ctx *ctx, lcm_generated_text *out, lcm_session *s, const char *text, size_t len,

@@ -24,13 +24,16 @@ static const lcm_field generation_fields[] = {
     LCM_F_REAL(lcm_generation, guidance_rescale, 0, 1, "of guided predictions"),
     LCM_F_REAL(lcm_generation, initial_noise_scale, 0, 100, "standard deviation of the first noise"),
     LCM_F_REAL(lcm_generation, epsilon_scaling, 0.5, 2, "divisor of predicted noise"),
-    LCM_F_REAL(lcm_generation, temperature, 0, 100, "noise on predictions (base)"),
+    LCM_F_REAL(lcm_generation, temperature, 0, 100, "noise on predictions (base); of the softmax (llama)"),
+    LCM_F_INT(lcm_generation, top_k, 0, 1e9, "likeliest tokens to draw from (llama), 0 = all"),
+    LCM_F_REAL(lcm_generation, top_p, 0, 1, "probability of the tokens to draw from (llama), 0 and 1 = all"),
     LCM_F_END};
 
 static const lcm_field config_fields[] = {
     LCM_F_INT(lcm_bundle_config, format, 1, 1e9, "of this file"),
     LCM_F_STRING(lcm_bundle_config, sonar, "SONAR file"),
     LCM_F_STRING(lcm_bundle_config, lcm, "concept model"),
+    LCM_F_STRING(lcm_bundle_config, llama, "token-level model, instead of both"),
     LCM_F_STRING(lcm_bundle_config, end_of_text, "sentence that ends a text"),
     LCM_F_STRING(lcm_bundle_config, lang, "language of the segmenter"),
     LCM_F_STRUCT(lcm_bundle_config, generate, generation_fields, "how to generate"),
@@ -41,7 +44,7 @@ lcm_generation lcm_generation_default(void) {
     return (lcm_generation){.concepts = 16, .beam = 5, .eos_threshold = g.eos_threshold, .steps = g.sampler.steps,
                             .guidance_scale = g.sampler.guidance_scale, .guidance_rescale = g.sampler.guidance_rescale,
                             .initial_noise_scale = g.sampler.initial_noise_scale,
-                            .epsilon_scaling = g.sampler.epsilon_scaling};
+                            .epsilon_scaling = g.sampler.epsilon_scaling, .top_p = 1};
 }
 
 lcm_generate_config lcm_generation_settings(const lcm_generation *g) {
@@ -105,7 +108,10 @@ static lcm_status read_config(lcm_ctx *ctx, lcm_bundle_config *c, const char *di
     if (c->format == 0) LCM_FAIL(ctx, LCM_ERR_FORMAT, "'%s': the key 'format' is missing", path);
     if (c->format != LCM_BUNDLE_FORMAT)
         LCM_FAIL(ctx, LCM_ERR_VERSION, "'%s': format %" PRId64 ", this build reads %d", path, c->format, LCM_BUNDLE_FORMAT);
-    if (c->sonar[0] == '\0') LCM_FAIL(ctx, LCM_ERR_FORMAT, "'%s': the key 'sonar' is missing", path);
+    if (c->llama[0] && (c->sonar[0] || c->lcm[0]))
+        LCM_FAIL(ctx, LCM_ERR_ARG, "'%s': 'llama' stands instead of 'sonar' and 'lcm'", path);
+    if (c->sonar[0] == '\0' && c->llama[0] == '\0')
+        LCM_FAIL(ctx, LCM_ERR_FORMAT, "'%s': the key 'sonar' is missing", path);
     return LCM_OK;
 }
 
@@ -117,6 +123,8 @@ static lcm_status locate(lcm_ctx *ctx, lcm_bundle_config *c, char *sonar, char *
         return LCM_OK;
     }
     LCM_TRY(read_config(ctx, c, path));
+    *sonar = '\0';
+    if (c->llama[0]) return join(ctx, lcm, cap, path, "llama", c->llama);
     LCM_TRY(join(ctx, sonar, cap, path, "sonar", c->sonar));
     return c->lcm[0] ? join(ctx, lcm, cap, path, "lcm", c->lcm) : LCM_OK;
 }
@@ -160,6 +168,18 @@ static lcm_status encode_affixes(lcm_ctx *ctx, lcm_bundle *b) {
     return st;
 }
 
+static lcm_status load_llama(lcm_ctx *ctx, lcm_bundle *b, int parts) {
+    if (!(parts & LCM_LOAD_MODEL))
+        LCM_FAIL(ctx, LCM_ERR_ARG, "'%s' is a model of tokens: it has no concepts to encode or decode", b->lcm_path);
+    LCM_TRY(lcm_llama_load(ctx, &b->llama, b->lcm_path, false));
+    b->parts = LCM_LOAD_MODEL;
+    b->info = (lcm_bundle_info){.lcm = b->lcm_path, .end_of_text = b->config.end_of_text, .lang = b->config.lang,
+                                .kind = "llama", .max_tokens = b->llama.model->config.max_position_embeddings,
+                                .generation = b->config.generate};
+    lcm_space_format(b->info.space, 0);
+    return LCM_OK;
+}
+
 static void fill_info(lcm_bundle *b) {
     b->info = (lcm_bundle_info){.sonar = b->sonar_path, .lcm = b->lcm_path[0] ? b->lcm_path : NULL,
                                 .end_of_text = b->model ? b->prompt.end_of_text : b->config.end_of_text, .lang = b->config.lang,
@@ -171,6 +191,11 @@ static void fill_info(lcm_bundle *b) {
 
 static lcm_status load(lcm_ctx *ctx, lcm_bundle *b, const char *path, int parts) {
     LCM_TRY(locate(ctx, &b->config, b->sonar_path, b->lcm_path, sizeof b->sonar_path, path));
+    if (b->lcm_path[0] == '\0' && lcm_llama_is(b->sonar_path)) { /* a file by itself */
+        memcpy(b->lcm_path, b->sonar_path, sizeof b->lcm_path);
+        b->sonar_path[0] = '\0';
+    }
+    if (b->sonar_path[0] == '\0') return load_llama(ctx, b, parts);
     if (parts & LCM_LOAD_MODEL) {
         if (b->lcm_path[0] == '\0') LCM_FAIL(ctx, LCM_ERR_NOTFOUND, "'%s' holds no concept model; a bundle folder does", path);
         parts |= LCM_LOAD_ENCODER;
@@ -208,6 +233,7 @@ void lcm_bundle_close(lcm_bundle *b) {
     lcm_model_free(b->model);
     lcm_sonar_file_close(&b->sonar);
     lcm_affixes_free(&b->affixes);
+    lcm_llama_file_close(&b->llama);
     free(b);
 }
 

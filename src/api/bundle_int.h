@@ -5,26 +5,39 @@
 #include "base/io.h"
 #include "lcm/bundle.h"
 #include "lcm/generate.h"
+<<<<<<< HEAD
 #include "sonar/affixes.h"
+=======
+#include "llama/llama_io.h"
+>>>>>>> dcb861c (api, cli: generate, selftest and export of token-level models)
 #include "sonar/sonar_io.h"
 
 /* bundle.json. */
 typedef struct lcm_bundle_config {
     int64_t format;
+<<<<<<< HEAD
     char sonar[256], lcm[256], end_of_text[1024], lang[64];
     bool own_end; /* bundle.json names end_of_text; else the model's own counts */
+=======
+    char sonar[256], lcm[256], llama[256], end_of_text[1024], lang[64];
+>>>>>>> dcb861c (api, cli: generate, selftest and export of token-level models)
     lcm_generation generate;
 } lcm_bundle_config;
 
 struct lcm_bundle {
     lcm_bundle_config config;
-    char sonar_path[LCM_PATH_MAX], lcm_path[LCM_PATH_MAX];
+    char sonar_path[LCM_PATH_MAX], lcm_path[LCM_PATH_MAX]; /* sonar_path "": a llama is at lcm_path */
     int parts; /* loaded */
     lcm_sonar_file sonar;
     lcm_model *model; /* NULL when not loaded */
+<<<<<<< HEAD
     lcm_affix_texts prompt; /* of an instruction-tuned model, else empty but for end_of_text */
     lcm_affixes affixes;
     const real *end; /* (D) end-of-text concept, in affixes; NULL without */
+=======
+    lcm_llama_file llama; /* its model is NULL when this is no llama */
+    real *end;        /* (D) end-of-text concept; NULL without */
+>>>>>>> dcb861c (api, cli: generate, selftest and export of token-level models)
     lcm_bundle_info info;
 };
 

@@ -195,6 +195,7 @@ lcm_status lcm_session_generate(lcm_ctx *ctx, lcm_generated_text *out, lcm_sessi
                                 const lcm_generation *opts, lcm_concept_fn fn, void *user) {
     job j = {.s = s, .opts = opts ? opts : &s->bundle->config.generate, .fn = fn, .user = user};
     lcm_status st;
+    if (s->bundle->llama.model) return lcm_session_tell(ctx, out, s, text, len, j.opts, fn, user);
     LCM_TRY(lcm_session_needs(ctx, s, LCM_LOAD_ENCODER | LCM_LOAD_DECODER | LCM_LOAD_MODEL));
     LCM_TRY(lcm_generation_check(ctx, j.opts));
     st = run(ctx, &j, text, len);

@@ -74,12 +74,19 @@ static lcm_status put_meta(lcm_ctx *ctx, job *j) {
 /* Of the numbers as just written. */
 static lcm_status make_sample(lcm_ctx *ctx, job *j, const char *path) {
     lcm_sonar_file f;
+    lcm_llama_file llama;
     lcm_model *m;
     lcm_status st;
     if (strcmp(j->meta.kind, "sonar") == 0) {
         LCM_TRY(lcm_sonar_load(ctx, &f, path, LCM_SONAR_BOTH, false));
         st = lcm_sample_of_sonar(ctx, &j->sample, &f);
         lcm_sonar_file_close(&f);
+        return st;
+    }
+    if (strcmp(j->meta.kind, "llama") == 0) {
+        LCM_TRY(lcm_llama_load(ctx, &llama, path, false));
+        st = lcm_sample_of_llama(ctx, &j->sample, &llama);
+        lcm_llama_file_close(&llama);
         return st;
     }
     LCM_TRY(lcm_model_load(ctx, &m, NULL, path, false));

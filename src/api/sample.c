@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "lcm/generate.h"
+#include "llama/score.h"
+#include "llama/story.h"
 #include "sonar/codec.h"
 
 enum { N_SENTENCES = 4, N_PROMPT = 3, MAX_ROWS = 64, SEED = 7, STEPS = 10 };
@@ -85,6 +87,57 @@ lcm_status lcm_sample_of_sonar(lcm_ctx *ctx, lcm_sample *out, const lcm_sonar_fi
 
 lcm_status lcm_sample_replay_sonar(lcm_ctx *ctx, lcm_sample *out, const lcm_sonar_file *f, const lcm_sample *in) {
     return run_sonar(ctx, out, f, json_object_get(in->meta, "sentences"), in->vectors);
+}
+
+/* ---- Llama ---- */
+
+static lcm_status first_sentence(lcm_ctx *ctx, void *user, const lcm_llama_sentence *s) {
+    lcm_buf *text = user;
+    return lcm_buf_append(ctx, text, s->text, strlen(s->text));
+}
+
+/* Greedily, one sentence. */
+static lcm_status continue_text(lcm_ctx *ctx, json_t *out, const lcm_llama_file *f, const char *text, size_t len) {
+    lcm_llama_story_opts o = {.sentences = 1};
+    lcm_buf b = {0};
+    lcm_status st = lcm_buf_append(ctx, &b, "", 0);
+    if (st == LCM_OK) st = lcm_llama_tell(ctx, NULL, f, text, len, &o, first_sentence, &b);
+    if (st == LCM_OK && json_array_append_new(out, json_stringn(b.data, b.len)) != 0)
+        st = lcm_fail(ctx, LCM_ERR_NOMEM, "out of memory: sample");
+    lcm_buf_free(&b);
+    return st;
+}
+
+static lcm_status run_llama(lcm_ctx *ctx, lcm_sample *s, const lcm_llama_file *f, json_t *texts) {
+    lcm_llama_score_opts end = {.end = true};
+    json_t *decoded = json_array();
+    lcm_status st = alloc(ctx, s, (int64_t)json_array_size(texts), 1, false);
+    for (size_t i = 0; st == LCM_OK && i < json_array_size(texts); i++) {
+        const json_t *t = json_array_get(texts, i);
+        lcm_llama_text x = {.text = json_string_value(t), .len = json_string_length(t)};
+        lcm_llama_score score;
+        st = lcm_llama_score_texts(ctx, &score, f, &x, 1, &end);
+        if (st == LCM_OK) s->vectors[i] = (real)score.log_prob;
+        if (st == LCM_OK) st = continue_text(ctx, decoded, f, x.text, x.len);
+    }
+    if (st == LCM_OK && (s->meta = json_pack("{s:O, s:O}", "sentences", texts, "decoded", decoded)) == NULL)
+        st = lcm_fail(ctx, LCM_ERR_NOMEM, "out of memory: sample");
+    json_decref(decoded);
+    if (st) lcm_sample_free(s);
+    return st;
+}
+
+lcm_status lcm_sample_of_llama(lcm_ctx *ctx, lcm_sample *out, const lcm_llama_file *f) {
+    json_t *texts = json_array();
+    lcm_status st;
+    for (int i = 0; i < N_SENTENCES; i++) json_array_append_new(texts, json_string(sentences[i]));
+    st = run_llama(ctx, out, f, texts);
+    json_decref(texts);
+    return st;
+}
+
+lcm_status lcm_sample_replay_llama(lcm_ctx *ctx, lcm_sample *out, const lcm_llama_file *f, const lcm_sample *in) {
+    return run_llama(ctx, out, f, json_object_get(in->meta, "sentences"));
 }
 
 /* ---- Concept models ---- */
@@ -184,26 +237,26 @@ static lcm_status read_finite(lcm_ctx *ctx, real *dst, const lcm_st_tensor *t, i
     return LCM_OK;
 }
 
-static lcm_status read_rows(lcm_ctx *ctx, lcm_sample *s, const lcm_st *st, bool sonar, int64_t D) {
+static lcm_status read_rows(lcm_ctx *ctx, lcm_sample *s, const lcm_st *st, bool texts, int64_t D) {
     const lcm_st_tensor *t, *next = NULL;
     int64_t one[2] = {1, D};
-    LCM_TRY(lcm_st_require(ctx, &t, st, sonar ? LCM_SAMPLE_PREFIX "vectors" : LCM_SAMPLE_PREFIX "prompt", NULL, 0));
+    LCM_TRY(lcm_st_require(ctx, &t, st, texts ? LCM_SAMPLE_PREFIX "vectors" : LCM_SAMPLE_PREFIX "prompt", NULL, 0));
     if (t->ndim != 2 || t->dims[1] != D || t->dims[0] < 1 || t->dims[0] > MAX_ROWS)
         LCM_FAIL(ctx, LCM_ERR_SHAPE, "tensor '%s': 1 to %d rows of %lld are required", t->name, MAX_ROWS, (long long)D);
-    if (!sonar) LCM_TRY(lcm_st_require(ctx, &next, st, LCM_SAMPLE_PREFIX "next", one, 2));
-    LCM_TRY(alloc(ctx, s, t->dims[0], D, !sonar));
+    if (!texts) LCM_TRY(lcm_st_require(ctx, &next, st, LCM_SAMPLE_PREFIX "next", one, 2));
+    LCM_TRY(alloc(ctx, s, t->dims[0], D, !texts));
     LCM_TRY(read_finite(ctx, s->vectors, t, s->n * D));
     return next ? read_finite(ctx, s->next, next, D) : LCM_OK;
 }
 
-lcm_status lcm_sample_get(lcm_ctx *ctx, lcm_sample *out, const lcm_st *st, bool sonar, int64_t D) {
+lcm_status lcm_sample_get(lcm_ctx *ctx, lcm_sample *out, const lcm_st *st, bool texts, int64_t D) {
     const char *meta = lcm_st_meta(st, LCM_SAMPLE_META);
     lcm_status status;
     memset(out, 0, sizeof *out);
     if (meta == NULL) LCM_FAIL(ctx, LCM_ERR_NOTFOUND, "the file has no self-test sample; lcm export --selftest adds one");
-    status = read_rows(ctx, out, st, sonar, D);
+    status = read_rows(ctx, out, st, texts, D);
     if (status == LCM_OK) status = lcm_json_parse(ctx, &out->meta, meta, strlen(meta), LCM_SAMPLE_META);
-    if (status == LCM_OK && sonar) status = check_texts(ctx, out);
+    if (status == LCM_OK && texts) status = check_texts(ctx, out);
     if (status) lcm_sample_free(out);
     return status;
 }

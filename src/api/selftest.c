@@ -21,11 +21,11 @@ static double relative(const real *a, const real *b, int64_t D) {
 
 static void compare(lcm_selftest_report *r, const lcm_sample *now, const lcm_sample *then) {
     const json_t *a = json_object_get(now->meta, "decoded"), *b = json_object_get(then->meta, "decoded");
-    bool sonar = then->next == NULL;
-    r->vectors = sonar ? then->n : 1;
-    r->texts = sonar ? then->n : 0;
+    bool texts = then->next == NULL;
+    r->vectors = texts ? then->n : 1;
+    r->texts = texts ? then->n : 0;
     for (int64_t i = 0; i < r->vectors; i++) {
-        double d = sonar ? relative(now->vectors + i * then->D, then->vectors + i * then->D, then->D)
+        double d = texts ? relative(now->vectors + i * then->D, then->vectors + i * then->D, then->D)
                          : relative(now->next, then->next, then->D);
         if (!(d <= r->worst)) r->worst = d; /* a NaN is kept */
     }
@@ -45,6 +45,20 @@ static lcm_status replay_sonar(lcm_ctx *ctx, lcm_selftest_report *r, const lcm_s
     lcm_sample_free(&then);
     lcm_sample_free(&now);
     lcm_sonar_file_close(&f);
+    return status;
+}
+
+static lcm_status replay_llama(lcm_ctx *ctx, lcm_selftest_report *r, const lcm_st *st, const char *path) {
+    lcm_llama_file f;
+    lcm_sample then = {0}, now = {0};
+    lcm_status status;
+    LCM_TRY(lcm_llama_load(ctx, &f, path, false));
+    status = lcm_sample_get(ctx, &then, st, true, 1);
+    if (status == LCM_OK) status = lcm_sample_replay_llama(ctx, &now, &f, &then);
+    if (status == LCM_OK) compare(r, &now, &then);
+    lcm_sample_free(&then);
+    lcm_sample_free(&now);
+    lcm_llama_file_close(&f);
     return status;
 }
 
@@ -69,7 +83,9 @@ lcm_status lcm_selftest(lcm_ctx *ctx, lcm_selftest_report *report, const char *p
     lcm_status status;
     LCM_TRY(lcm_model_open(ctx, &st, &meta, path, NULL));
     snprintf(r.kind, sizeof r.kind, "%s", meta.kind);
-    status = strcmp(meta.kind, "sonar") == 0 ? replay_sonar(ctx, &r, st, path) : replay_model(ctx, &r, st, &meta);
+    if (strcmp(meta.kind, "sonar") == 0) status = replay_sonar(ctx, &r, st, path);
+    else if (strcmp(meta.kind, "llama") == 0) status = replay_llama(ctx, &r, st, path);
+    else status = replay_model(ctx, &r, st, &meta);
     lcm_model_meta_free(&meta);
     lcm_st_close(st);
     if (status) return lcm_fail_within(ctx, status, "'%s'", path);

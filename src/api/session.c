@@ -16,7 +16,7 @@ lcm_status lcm_session_new(lcm_ctx *ctx, lcm_session **out, const lcm_bundle *b)
     *out = NULL;
     LCM_TRY(lcm_calloc(ctx, &s, 1, sizeof *s));
     s->bundle = b;
-    st = lcm_codec_new(ctx, &s->codec, &b->sonar);
+    st = b->llama.model ? LCM_OK : lcm_codec_new(ctx, &s->codec, &b->sonar);
     if (st) {
         lcm_session_free(s);
         return st;
@@ -35,7 +35,9 @@ void lcm_session_free(lcm_session *s) {
 lcm_status lcm_session_needs(lcm_ctx *ctx, const lcm_session *s, int parts) {
     static const char *const names[] = {"encoder", "decoder", "concept model"};
     for (int i = 0; i < 3; i++)
-        if (parts & ~s->bundle->parts & 1 << i) LCM_FAIL(ctx, LCM_ERR_ARG, "the bundle was opened without its %s", names[i]);
+        if (parts & ~s->bundle->parts & 1 << i)
+            LCM_FAIL(ctx, LCM_ERR_ARG, s->bundle->llama.model ? "a model of tokens has no %s" : "the bundle was opened without its %s",
+                     names[i]);
     return LCM_OK;
 }
 

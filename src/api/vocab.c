@@ -8,12 +8,13 @@
 #include "base/io.h"
 #include "data/docs.h"
 #include "lcm/bundle.h"
+#include "llama/llama_io.h"
 #include "sonar/sonar_io.h"
 #include "text/segment.h"
 
 struct lcm_vocab {
     lcm_sonar_file sonar;
-    lcm_tokenizer *own; /* of a file that is no SONAR file, else NULL */
+    lcm_tokenizer *own; /* of a llama or a SentencePiece file, else NULL */
     const lcm_tokenizer *tok;
 };
 
@@ -40,10 +41,17 @@ static lcm_status load_model(lcm_ctx *ctx, lcm_vocab *v, const char *path) {
 
 static lcm_status load(lcm_ctx *ctx, lcm_vocab *v, const char *path) {
     char sonar[LCM_PATH_MAX], lcm[LCM_PATH_MAX];
+    const char *file;
     bool packed;
     LCM_TRY(lcm_bundle_files(ctx, sonar, lcm, sizeof sonar, path));
-    LCM_TRY(is_safetensors(ctx, &packed, sonar));
-    if (!packed) return load_model(ctx, v, sonar);
+    file = sonar[0] ? sonar : lcm;
+    LCM_TRY(is_safetensors(ctx, &packed, file));
+    if (!packed) return load_model(ctx, v, file);
+    if (lcm_llama_is(file)) {
+        LCM_TRY(lcm_llama_load_tokenizer(ctx, &v->own, file));
+        v->tok = v->own;
+        return LCM_OK;
+    }
     LCM_TRY(lcm_sonar_load(ctx, &v->sonar, sonar, 0, false));
     v->tok = v->sonar.tok;
     return LCM_OK;

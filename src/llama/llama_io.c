@@ -53,12 +53,16 @@ lcm_status lcm_llama_fill(lcm_ctx *ctx, lcm_llama *m, const lcm_st *st, bool (*e
 
 static bool rides_along(const char *name) { return strcmp(name, "tokenizer.model") == 0 || strncmp(name, "selftest.", 9) == 0; }
 
+static lcm_status read_tokenizer(lcm_ctx *ctx, lcm_tokenizer **out, const lcm_st *st) {
+    const lcm_st_tensor *t;
+    LCM_TRY(lcm_st_require(ctx, &t, st, "tokenizer.model", NULL, 1));
+    return lcm_tokenizer_load(ctx, out, t->data, t->nbytes, NULL, 0, 0);
+}
+
 static lcm_status load(lcm_ctx *ctx, lcm_llama_file *f, const lcm_st *st, const lcm_model_meta *meta, bool with_grad) {
     lcm_llama_config c = lcm_llama_config_default();
-    const lcm_st_tensor *t;
     LCM_TRY(lcm_config_read(ctx, &c, lcm_llama_config_fields, meta->config, "lcm.config"));
-    LCM_TRY(lcm_st_require(ctx, &t, st, "tokenizer.model", NULL, 1));
-    LCM_TRY(lcm_tokenizer_load(ctx, &f->tok, t->data, t->nbytes, NULL, 0, 0));
+    LCM_TRY(read_tokenizer(ctx, &f->tok, st));
     if (lcm_tokenizer_pieces(f->tok) > c.vocab_size)
         LCM_FAIL(ctx, LCM_ERR_SHAPE, "the tokeniser has %d pieces, the embedding %lld rows", lcm_tokenizer_pieces(f->tok),
                  (long long)c.vocab_size);
@@ -82,6 +86,32 @@ lcm_status lcm_llama_load(lcm_ctx *ctx, lcm_llama_file *out, const char *path, b
     }
     *out = f;
     return LCM_OK;
+}
+
+lcm_status lcm_llama_load_tokenizer(lcm_ctx *ctx, lcm_tokenizer **out, const char *path) {
+    lcm_st *st;
+    lcm_model_meta meta;
+    lcm_status s;
+    *out = NULL;
+    LCM_TRY(lcm_model_open(ctx, &st, &meta, path, "llama"));
+    s = read_tokenizer(ctx, out, st);
+    lcm_model_meta_free(&meta);
+    lcm_st_close(st);
+    return s ? lcm_fail_within(ctx, lcm_model_blame(s), "'%s'", path) : LCM_OK;
+}
+
+bool lcm_llama_is(const char *path) {
+    lcm_ctx *quiet = lcm_ctx_new(); /* what is wrong with the file is for its loader to say */
+    const char *kind;
+    lcm_st *st;
+    bool yes = false;
+    if (quiet && lcm_st_open(quiet, &st, path) == LCM_OK) {
+        kind = lcm_st_meta(st, "lcm.kind");
+        yes = kind && strcmp(kind, "llama") == 0;
+        lcm_st_close(st);
+    }
+    lcm_ctx_free(quiet);
+    return yes;
 }
 
 void lcm_llama_file_close(lcm_llama_file *f) {

@@ -17,6 +17,10 @@ typedef struct lcm_llama_file {
  * vocabulary smaller than the tokeniser, LCM_ERR_SHAPE. LCM_ERR_NOTFOUND: no such file. Memory is only
  * taken once the file is known to hold what its configuration asks for. */
 lcm_status lcm_llama_load(lcm_ctx *ctx, lcm_llama_file *out, const char *path, bool with_grad);
+/* The tokeniser alone; the parameters are not looked at. */
+lcm_status lcm_llama_load_tokenizer(lcm_ctx *ctx, lcm_tokenizer **out, const char *path);
+/* Whether a file says that it is a llama; false, too, when it cannot be read. */
+bool lcm_llama_is(const char *path);
 void lcm_llama_file_close(lcm_llama_file *f); /* leaves it empty */
 
 /* Appends the file's bytes. x: flat parameter values (NULL = the model's own). provenance: JSON object or NULL.
