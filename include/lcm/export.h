@@ -26,6 +26,16 @@ typedef struct lcm_export_opts {
  * object; LCM_ERR_NOTFOUND: a sample of an unknown kind was asked for. */
 LCM_API lcm_status lcm_export(lcm_ctx *ctx, const char *in, const char *out, const lcm_export_opts *opts);
 
+/* Writes the llama file `in` as a folder that Hugging Face's transformers reads: config.json, model.safetensors,
+ * tokenizer.model. opts: dtype (KEEP and F32: float32) and nothing else, else LCM_ERR_ARG; NULL = float32.
+ * LCM_ERR_FORMAT: another kind of model. */
+LCM_API lcm_status lcm_export_hf(lcm_ctx *ctx, const char *in, const char *dir, const lcm_export_opts *opts);
+
+/* The other way round: a folder with config.json, model.safetensors and tokenizer.model (SentencePiece) becomes the
+ * llama file `out`, in float32. LCM_ERR_UNSUPPORTED names what our model does not have: biases, scaled
+ * rotary positions, another activation, weights in several files. LCM_ERR_NOTFOUND, LCM_ERR_FORMAT, LCM_ERR_SHAPE. */
+LCM_API lcm_status lcm_import_hf(lcm_ctx *ctx, const char *dir, const char *out);
+
 typedef struct lcm_selftest_report {
     char kind[32];
     int64_t vectors, texts; /* compared */
