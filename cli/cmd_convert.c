@@ -41,6 +41,8 @@ const cli_command cmd_convert = {
     .about = "Reads PyTorch .pt files and safetensors, and says what it found in them:\n"
              "  SONAR encoder, decoder or both, with the names of fairseq2, fairseq or Hugging Face, and its tokenizer:\n"
              "      lcm convert encoder.pt decoder.pt --tokenizer spm.model -o sonar.safetensors\n"
+             "  Llama, a folder as Hugging Face keeps it, with a SentencePiece tokenizer.model:\n"
+             "      lcm convert folder -o llama.safetensors\n"
              "Nothing in a file is executed, and nothing is written before all of it was read and checked.",
     .run = run,
 };

@@ -15,7 +15,7 @@ extern "C" {
 #endif
 
 typedef struct lcm_convert_opts {
-    const char *kind;      /* "sonar" …: what it must be; NULL = as the names say */
+    const char *kind;      /* "sonar", "llama" …: what it must be; NULL = as the names say */
     int parts;             /* sonar: LCM_LOAD_ENCODER, LCM_LOAD_DECODER or both; 0 = all there is */
     int dtype;             /* lcm_export_dtype; F64 becomes F32 in any case */
     const char *tokenizer; /* sonar: path of the SentencePiece model; required */
@@ -32,6 +32,8 @@ typedef struct lcm_convert_opts {
 /* Converts the files src[0 … n-1], which belong to one model, to `out` (atomic). Everything is read and checked before
  * anything is written; values pass through in pieces, so memory is that of the headers and of the largest tensor that
  * a .pt file does not store in order. What was found is logged. opts NULL = defaults.
+ * A folder by itself is a Llama as Hugging Face keeps it: config.json, model.safetensors and a SentencePiece tokenizer.model
+ * (docs/models/llama.md). It is held in memory, and of the options only kind and dtype may be given.
  * LCM_ERR_FORMAT, LCM_ERR_LIMIT: a damaged or hostile file, or a tensor too many; LCM_ERR_UNSUPPORTED: a pickle's opcode or
  * name that is not on the list, or a model not implemented; LCM_ERR_NOTFOUND: a file or tensor is missing;
  * LCM_ERR_SHAPE; LCM_ERR_NUMERIC: a value is not finite, or does not fit F16; LCM_ERR_ARG: options. */

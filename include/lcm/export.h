@@ -28,13 +28,8 @@ LCM_API lcm_status lcm_export(lcm_ctx *ctx, const char *in, const char *out, con
 
 /* Writes the llama file `in` as a folder that Hugging Face's transformers reads: config.json, model.safetensors,
  * tokenizer.model. opts: dtype (KEEP and F32: float32) and nothing else, else LCM_ERR_ARG; NULL = float32.
- * LCM_ERR_FORMAT: another kind of model. */
+ * LCM_ERR_FORMAT: another kind of model; LCM_ERR_NUMERIC: a value does not fit F16. lcm_convert goes the other way. */
 LCM_API lcm_status lcm_export_hf(lcm_ctx *ctx, const char *in, const char *dir, const lcm_export_opts *opts);
-
-/* The other way round: a folder with config.json, model.safetensors and tokenizer.model (SentencePiece) becomes the
- * llama file `out`, in float32. LCM_ERR_UNSUPPORTED names what our model does not have: biases, scaled
- * rotary positions, another activation, weights in several files. LCM_ERR_NOTFOUND, LCM_ERR_FORMAT, LCM_ERR_SHAPE. */
-LCM_API lcm_status lcm_import_hf(lcm_ctx *ctx, const char *dir, const char *out);
 
 typedef struct lcm_selftest_report {
     char kind[32];

@@ -5,22 +5,15 @@
 #include "base/io.h"
 #include "lcm/bundle.h"
 #include "lcm/generate.h"
-<<<<<<< HEAD
-#include "sonar/affixes.h"
-=======
 #include "llama/llama_io.h"
->>>>>>> dcb861c (api, cli: generate, selftest and export of token-level models)
+#include "sonar/affixes.h"
 #include "sonar/sonar_io.h"
 
 /* bundle.json. */
 typedef struct lcm_bundle_config {
     int64_t format;
-<<<<<<< HEAD
-    char sonar[256], lcm[256], end_of_text[1024], lang[64];
-    bool own_end; /* bundle.json names end_of_text; else the model's own counts */
-=======
     char sonar[256], lcm[256], llama[256], end_of_text[1024], lang[64];
->>>>>>> dcb861c (api, cli: generate, selftest and export of token-level models)
+    bool own_end; /* bundle.json names end_of_text; else the model's own counts */
     lcm_generation generate;
 } lcm_bundle_config;
 
@@ -30,14 +23,10 @@ struct lcm_bundle {
     int parts; /* loaded */
     lcm_sonar_file sonar;
     lcm_model *model; /* NULL when not loaded */
-<<<<<<< HEAD
+    lcm_llama_file llama; /* its model is NULL when this is no llama */
     lcm_affix_texts prompt; /* of an instruction-tuned model, else empty but for end_of_text */
     lcm_affixes affixes;
     const real *end; /* (D) end-of-text concept, in affixes; NULL without */
-=======
-    lcm_llama_file llama; /* its model is NULL when this is no llama */
-    real *end;        /* (D) end-of-text concept; NULL without */
->>>>>>> dcb861c (api, cli: generate, selftest and export of token-level models)
     lcm_bundle_info info;
 };
 

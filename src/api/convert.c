@@ -6,6 +6,7 @@
 
 #include "base/config.h"
 #include "lcm_revision.h" /* made by the build */
+#include "llama/hf.h"
 #include "modelfile/model_meta.h"
 #include "sonar/sonar_import.h"
 #include "token/langs.h"
@@ -107,6 +108,32 @@ static lcm_status read_space(lcm_ctx *ctx, uint64_t *space, const char *path) {
     return LCM_OK;
 }
 
+/* ---- A Llama of Hugging Face: a folder, not files ---- */
+
+static lcm_status write_llama(lcm_ctx *ctx, const job *j, const lcm_llama_file *f) {
+    lcm_dtype dtype = j->opts->dtype == LCM_EXPORT_F16 ? LCM_DT_F16 : LCM_DT_F32;
+    lcm_buf bytes = {0};
+    lcm_status st = lcm_llama_write(ctx, &bytes, f->model, NULL, f->tok, dtype, j->provenance, NULL);
+    if (st == LCM_OK) st = lcm_write_file(ctx, j->out, bytes.data, bytes.len);
+    lcm_buf_free(&bytes);
+    return st;
+}
+
+static lcm_status convert_folder(lcm_ctx *ctx, job *j) {
+    const lcm_convert_opts *o = j->opts;
+    lcm_llama_file f;
+    lcm_status st;
+    if (o->kind && strcmp(o->kind, "llama") != 0) LCM_FAIL(ctx, LCM_ERR_ARG, "a folder is read as a llama, not as '%.40s'", o->kind);
+    if (o->parts || o->tokenizer || o->langs || o->space_of || o->n_set)
+        LCM_FAIL(ctx, LCM_ERR_ARG, "a folder of Hugging Face says all there is to say: only kind and dtype can be given");
+    LCM_TRY(lcm_llama_import_hf(ctx, &f, j->path[0]));
+    j->provenance = json_pack("{s:s, s:[{s:s}]}", "program", "lcm " LCM_VERSION, "converted_from", "layout", "Hugging Face llama folder");
+    st = j->provenance ? write_llama(ctx, j, &f) : lcm_fail(ctx, LCM_ERR_NOMEM, "out of memory: provenance");
+    if (st == LCM_OK) lcm_log(ctx, LCM_LOG_INFO, "llama: %lld parameters", (long long)f.model->params.count);
+    lcm_llama_file_close(&f);
+    return st;
+}
+
 static lcm_status convert(lcm_ctx *ctx, job *j) {
     int which;
     for (size_t i = 0; i < j->n; i++) {
@@ -127,7 +154,7 @@ lcm_status lcm_convert(lcm_ctx *ctx, const char *out, const char *const *src, si
     if (n < 1 || n > MAX_FILES) LCM_FAIL(ctx, LCM_ERR_ARG, "%zu files to convert, 1 to %d are allowed", n, MAX_FILES);
     if (j.opts->dtype < LCM_EXPORT_KEEP || j.opts->dtype > LCM_EXPORT_F16) LCM_FAIL(ctx, LCM_ERR_ARG, "convert: dtype %d", j.opts->dtype);
     if (j.opts->parts < 0 || j.opts->parts > LCM_SONAR_BOTH) LCM_FAIL(ctx, LCM_ERR_ARG, "convert: parts %d", j.opts->parts);
-    st = convert(ctx, &j);
+    st = n == 1 && lcm_is_dir(src[0]) ? convert_folder(ctx, &j) : convert(ctx, &j);
     for (size_t i = 0; i < n; i++) lcm_weights_close(j.file[i]);
     json_decref(j.provenance);
     return st;

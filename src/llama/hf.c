@@ -185,6 +185,7 @@ static lcm_status write_tokenizer(lcm_ctx *ctx, const lcm_tokenizer *tok, const 
 }
 
 lcm_status lcm_llama_export_hf(lcm_ctx *ctx, const lcm_llama_file *f, const char *dir, lcm_dtype dtype) {
+    LCM_TRY(lcm_llama_check_values(ctx, f->model, NULL, dtype));
     LCM_TRY(lcm_mkdirs(ctx, dir));
     LCM_TRY(write_json(ctx, config_json(&f->model->config, dtype), dir, "config.json"));
     LCM_TRY(write_tokenizer(ctx, f->tok, dir));

@@ -11,7 +11,8 @@
  * of range, a tensor that is missing, unknown or not finite: LCM_ERR_FORMAT; one of another shape: LCM_ERR_SHAPE. */
 lcm_status lcm_llama_import_hf(lcm_ctx *ctx, lcm_llama_file *out, const char *dir);
 
-/* Writes a folder, each file atomically. dtype: of all tensors, F32, F16 or BF16. LCM_ERR_IO. */
+/* Writes a folder, each file atomically. dtype: of all tensors, F32, F16 or BF16.
+ * LCM_ERR_NUMERIC: a value does not fit; LCM_ERR_IO. */
 lcm_status lcm_llama_export_hf(lcm_ctx *ctx, const lcm_llama_file *f, const char *dir, lcm_dtype dtype);
 
 #endif

@@ -1,9 +1,23 @@
 /* Llama model files. */
 #include "llama/llama_io.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "modelfile/params_io.h"
+
+lcm_status lcm_llama_check_values(lcm_ctx *ctx, const lcm_llama *m, const real *x, lcm_dtype dtype) {
+    double most = dtype == LCM_DT_F16 ? 65504 : 3.3e38;
+    for (size_t i = 0; i < m->params.n; i++) {
+        const lcm_param *p = m->params.items[i];
+        const real *v = (x ? x : m->params.x) + p->offset;
+        for (int64_t k = 0; k < p->t.rows * p->t.cols; k++)
+            if (!(fabs((double)v[k]) <= most))
+                LCM_FAIL(ctx, LCM_ERR_NUMERIC, "tensor '%s' holds %g at element %lld: not finite as %s", p->name, (double)v[k],
+                         (long long)k, lcm_dtype_name(dtype));
+    }
+    return LCM_OK;
+}
 
 static lcm_status put(lcm_ctx *ctx, lcm_st_writer *w, const lcm_llama *m, const real *x, const lcm_tokenizer *tok,
                       lcm_dtype dtype, const json_t *provenance, const lcm_train_record *train) {
@@ -23,6 +37,7 @@ lcm_status lcm_llama_write(lcm_ctx *ctx, lcm_buf *out, const lcm_llama *m, const
                            lcm_dtype dtype, const json_t *provenance, const lcm_train_record *train) {
     lcm_st_writer *w;
     lcm_status st;
+    LCM_TRY(lcm_llama_check_values(ctx, m, x, dtype));
     LCM_TRY(lcm_st_writer_new(ctx, &w));
     st = put(ctx, w, m, x, tok, dtype, provenance, train);
     if (st == LCM_OK) st = lcm_st_writer_commit_buf(ctx, w, out);

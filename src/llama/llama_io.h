@@ -23,7 +23,10 @@ lcm_status lcm_llama_load_tokenizer(lcm_ctx *ctx, lcm_tokenizer **out, const cha
 bool lcm_llama_is(const char *path);
 void lcm_llama_file_close(lcm_llama_file *f); /* leaves it empty */
 
-/* Appends the file's bytes. x: flat parameter values (NULL = the model's own). provenance: JSON object or NULL.
+/* LCM_ERR_NUMERIC names a value of `x` (NULL = the model's own) that is not finite, or is not when stored as dtype. */
+lcm_status lcm_llama_check_values(lcm_ctx *ctx, const lcm_llama *m, const real *x, lcm_dtype dtype);
+
+/* Appends the file's bytes, after this check. x: flat parameter values (NULL = the model's own). provenance: JSON object or NULL.
  * train: what it cost, or NULL. */
 lcm_status lcm_llama_write(lcm_ctx *ctx, lcm_buf *out, const lcm_llama *m, const real *x, const lcm_tokenizer *tok,
                            lcm_dtype dtype, const json_t *provenance, const lcm_train_record *train);
