@@ -10,7 +10,7 @@
 typedef struct options {
     const char *model, *file;
     int64_t concepts, seed, steps, beam, top_k;
-    double guidance, rescale, sigma, eos, repetition, temperature, top_p;
+    double guidance, rescale, sigma, final_noise, eos, repetition, temperature, top_p;
     int feedback;
     bool json;
 } options;
@@ -26,6 +26,7 @@ static lcm_generation settle(const options *o, const lcm_generation *bundle) {
     if (o->guidance >= 0) g.guidance_scale = o->guidance;
     if (o->rescale >= 0) g.guidance_rescale = o->rescale;
     if (o->sigma >= 0) g.initial_noise_scale = o->sigma;
+    if (o->final_noise >= 0) g.final_noise = o->final_noise;
     if (o->eos >= -1) g.eos_threshold = o->eos;
     if (o->repetition >= 0) g.repetition_threshold = o->repetition;
     if (o->temperature >= 0) g.temperature = o->temperature;
@@ -106,7 +107,7 @@ static int generate(cli *c, const options *o, const char *text, size_t len) {
 }
 
 static int run(cli *c, int argc, char **argv) {
-    options o = {.seed = -1, .guidance = -1, .rescale = -1, .sigma = -1, .eos = -2, .repetition = -1, .temperature = -1, .feedback = -1,
+    options o = {.seed = -1, .guidance = -1, .rescale = -1, .sigma = -1, .final_noise = -1, .eos = -2, .repetition = -1, .temperature = -1, .feedback = -1,
                  .top_k = -1, .top_p = -1};
     const cli_option table[] = {
         CLI_STRING("model", 'm', &o.model, "PATH", "bundle, or file of a llama"),
@@ -117,6 +118,7 @@ static int run(cli *c, int argc, char **argv) {
         CLI_REAL("guidance", 'g', &o.guidance, 0, 100, "guidance scale; 1: off"),
         CLI_REAL("rescale", 'r', &o.rescale, 0, 1, "rescaling of guided predictions"),
         CLI_REAL("sigma-init", 0, &o.sigma, 0, 100, "standard deviation of the first noise"),
+        CLI_REAL("final-noise", 0, &o.final_noise, 0, 0.9, "share of noise left for the decoder; needs --feedback text"),
         CLI_REAL("temperature", 0, &o.temperature, 0, 100, "noise on predictions (base); of the softmax, 0: the likeliest (llama)"),
         CLI_INT("top-k", 0, &o.top_k, 0, 1e9, "draw from the likeliest tokens (llama); 0: all"),
         CLI_REAL("top-p", 0, &o.top_p, 0, 1, "draw from the least set of this probability (llama); 1: all"),

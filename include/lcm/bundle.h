@@ -40,6 +40,10 @@ typedef struct lcm_generation {
      * deviation of the first noise [0.6], divisor of predicted noise [1.00045]. */
     int64_t steps;
     double guidance_scale, guidance_rescale, initial_noise_scale, epsilon_scaling;
+    /* Diffusion models: stop denoising when this share of noise is left [0]. A decoder trained on noised
+     * concepts (arXiv 2412.08821 eq. 27) does the rest, better than the last steps do; needs
+     * LCM_FEEDBACK_TEXT, since the vector stays noised. */
+    double final_noise;
     double temperature; /* Base-LCM: noise on the normalised prediction; llama: of its softmax, 0 = the likeliest token [0] */
     /* Llama: draw from the k likeliest tokens [0 = all], or from the least set whose probability reaches p [0 or 1 = all] */
     int64_t top_k;

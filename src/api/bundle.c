@@ -24,6 +24,7 @@ static const lcm_field generation_fields[] = {
     LCM_F_REAL(lcm_generation, guidance_rescale, 0, 1, "of guided predictions"),
     LCM_F_REAL(lcm_generation, initial_noise_scale, 0, 100, "standard deviation of the first noise"),
     LCM_F_REAL(lcm_generation, epsilon_scaling, 0.5, 2, "divisor of predicted noise"),
+    LCM_F_REAL(lcm_generation, final_noise, 0, 0.9, "share of noise left for the decoder"),
     LCM_F_REAL(lcm_generation, temperature, 0, 100, "noise on predictions (base); of the softmax (llama)"),
     LCM_F_INT(lcm_generation, top_k, 0, 1e9, "likeliest tokens to draw from (llama), 0 = all"),
     LCM_F_REAL(lcm_generation, top_p, 0, 1, "probability of the tokens to draw from (llama), 0 and 1 = all"),
@@ -59,6 +60,7 @@ lcm_generate_config lcm_generation_settings(const lcm_generation *g) {
     c.sampler.guidance_scale = g->guidance_scale;
     c.sampler.guidance_rescale = g->guidance_rescale;
     c.sampler.initial_noise_scale = g->initial_noise_scale;
+    c.sampler.final_noise = g->final_noise;
     c.sampler.epsilon_scaling = g->epsilon_scaling;
     return c;
 }
@@ -70,6 +72,8 @@ lcm_status lcm_generation_check(lcm_ctx *ctx, const lcm_generation *g) {
     lcm_status st;
     if (g->feedback != LCM_FEEDBACK_VECTOR && g->feedback != LCM_FEEDBACK_TEXT)
         LCM_FAIL(ctx, LCM_ERR_ARG, "generate.feedback: %d is neither vector nor text", g->feedback);
+    if (g->final_noise > 0 && g->feedback != LCM_FEEDBACK_TEXT)
+        LCM_FAIL(ctx, LCM_ERR_ARG, "generate.final_noise %g needs feedback \"text\": the vector itself stays noised", g->final_noise);
     j = lcm_config_write(g, generation_fields);
     if (j == NULL) LCM_FAIL(ctx, LCM_ERR_ARG, "generate: a number is not finite, or out of memory");
     st = lcm_config_read(ctx, &copy, generation_fields, j, "generate");

@@ -15,6 +15,7 @@ const lcm_field lcm_sampler_fields[] = {
     LCM_F_REAL(lcm_sampler_config, initial_noise_scale, 0, 1000, "standard deviation of the first x"),
     LCM_F_REAL(lcm_sampler_config, epsilon_scaling, 0.01, 100, "noise estimates are divided by it"),
     LCM_F_REAL(lcm_sampler_config, eta, 0, 1, "0 deterministic, 1 ancestral"),
+    LCM_F_REAL(lcm_sampler_config, final_noise, 0, 0.999999, "share of noise left for the decoder"),
     LCM_F_REAL(lcm_sampler_config, clip_noise, 1e-6, 1e30, "bound on |x|"),
     LCM_F_BOOL(lcm_sampler_config, thresholding, "dynamic thresholding of x0"),
     LCM_F_REAL(lcm_sampler_config, threshold_ratio, 0, 1, "quantile of |x0|"),
@@ -154,6 +155,10 @@ lcm_status lcm_sampler_run(lcm_ctx *ctx, real *x0, lcm_sampler *s, int64_t rows,
         lcm_ddim_step(s->schedule, x0, s->x, s->out, s->x, kind, t, s->steps.prev[i], s->noise, &s->ddim,
                       s->spare, rows, s->dim);
         scale_and_clip(s->x, 1, c->clip_noise, n);
+        if (c->final_noise > 0 && 1 - lcm_schedule_alpha_bar(s->schedule, s->steps.prev[i]) <= c->final_noise) {
+            memcpy(x0, s->x, (size_t)n * sizeof *x0);
+            break;
+        }
     }
     return check_finite(ctx, x0, rows, s->dim);
 }

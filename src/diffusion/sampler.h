@@ -16,6 +16,7 @@ typedef struct lcm_sampler_config {
     double guidance_rescale;    /* 0 … 1 */
     double initial_noise_scale; /* standard deviation of the first x */
     double epsilon_scaling, eta;
+    double final_noise; /* 0: down to clean data. Else end at the first level with 1 - abar <= this, and return its x */
     double clip_noise; /* x is clamped to ± this at every level; the result is not */
     bool thresholding;
     double threshold_ratio, threshold_max;
@@ -24,7 +25,7 @@ typedef struct lcm_sampler_config {
 extern const lcm_field lcm_sampler_fields[];
 
 /* The paper's choice (§2.4.1): S = 40 exact, guidance 3 rescaled by .7, initial noise .6,
- * epsilon scaling 1.00045, eta 0, clip 100. */
+ * epsilon scaling 1.00045, eta 0, clip 100, no final noise. */
 lcm_sampler_config lcm_sampler_config_default(void);
 
 /* Network: out [rows,D] from x [rows,D] at level t, in the schedule's prediction kind. Without
@@ -50,7 +51,8 @@ lcm_status lcm_sampler_new(lcm_ctx *ctx, lcm_sampler **out, const lcm_schedule *
 void lcm_sampler_free(lcm_sampler *s);                            /* NULL is allowed */
 const lcm_timesteps *lcm_sampler_timesteps(const lcm_sampler *s); /* borrowed */
 
-/* x0 [rows,D]: the x0 estimate of the last step, not the last x. The step at level N-1 is never
+/* x0 [rows,D]: the x0 estimate of the last step, not the last x; with final_noise > 0 the x that was
+ * reached, data noised as by lcm_add_noise, for a reader that was trained on such. The step at level N-1 is never
  * guided: there x is pure noise for both branches, so a difference of noise estimates says
  * nothing. 1 <= rows <= max_rows. No allocation. One thread per sampler.
  * LCM_ERR_NUMERIC when the result is not finite, LCM_ERR_ARG for rows, or what `denoise` returned. */

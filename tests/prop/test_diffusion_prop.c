@@ -240,6 +240,38 @@ static void oracle_returns_x0(void **state) {
     lcm_ctx_free(ctx);
 }
 
+/* With a perfect network the x that is left is add_noise(x0, first noise) at the first level whose share of
+ * noise is within the bound, and no level below it is visited. */
+static void final_noise_is_left(void **state) {
+    static const double shares[] = {0.001, 0.1, 0.5, 0.9};
+    lcm_ctx *ctx = lcm_ctx_new();
+    lcm_schedule *s = make(ctx, LCM_SCHEDULE_COSINE, 100, true, LCM_PREDICT_V);
+    real x0[R * D], start[R * D], got[R * D], want[R * D];
+    (void)state;
+    fill_normal(x0, R * D, 3);
+    fill_normal(start, R * D, 4);
+    for (int k = 0; k < 4; k++) {
+        oracle o = {.schedule = s, .x0 = x0, .start = start, .rows = R};
+        lcm_sampler_config c = lcm_sampler_config_default();
+        int64_t t[R], level = 99;
+        lcm_sampler *sampler;
+        while (1 - lcm_schedule_alpha_bar(s, level) > shares[k]) level--;
+        for (int r = 0; r < R; r++) t[r] = level;
+        if (level >= 0) lcm_add_noise(s, want, x0, start, t, R, D);
+        else memcpy(want, x0, sizeof want);
+        c.steps = 100;
+        c.guidance_scale = c.initial_noise_scale = c.epsilon_scaling = 1;
+        c.final_noise = shares[k];
+        assert_int_equal(lcm_sampler_new(ctx, &sampler, s, &c, R, D), LCM_OK);
+        assert_int_equal(lcm_sampler_run(ctx, got, sampler, R, answer, &o, replay_noise, start), LCM_OK);
+        assert_int_equal(o.calls, 99 - level);
+        for (int i = 0; i < R * D; i++) assert_near((double)got[i], (double)want[i], 64 * EPS);
+        lcm_sampler_free(sampler);
+    }
+    lcm_schedule_free(s);
+    lcm_ctx_free(ctx);
+}
+
 /* Unguided is conditional: what the unconditional branch says has no influence at scale 1, and
  * does at scale 3. */
 static void guidance_one_is_conditional(void **state) {
@@ -627,6 +659,7 @@ int main(void) {
                                        cmocka_unit_test(targets_split_back),
                                        cmocka_unit_test(steps_are_honoured),
                                        cmocka_unit_test(oracle_returns_x0),
+                                       cmocka_unit_test(final_noise_is_left),
                                        cmocka_unit_test(guidance_one_is_conditional),
                                        cmocka_unit_test(guidance_restores_contrast),
                                        cmocka_unit_test(threshold_bounds),
