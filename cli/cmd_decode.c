@@ -14,6 +14,7 @@ typedef struct options {
     const char *model, *lang;
     int64_t beam, seed;
     double noise;
+    bool likeliest;
 } options;
 
 /* Sentences hold no line ends, but a damaged vector may decode to anything: one line it stays. */
@@ -23,7 +24,7 @@ static void print_line(cli *c, const char *text) {
 }
 
 static lcm_status decode(cli *c, lcm_session *s, const float *x, int64_t n, int64_t D, const options *o) {
-    lcm_decode_opts opts = {.beam = o->beam, .lang = o->lang};
+    lcm_decode_opts opts = {.beam = o->beam, .lang = o->lang, .likeliest = o->likeliest};
     cli_progress p;
     lcm_status st = LCM_OK;
     cli_progress_begin(c, &p, "decoding", "vectors", (double)n);
@@ -70,7 +71,8 @@ static lcm_status open_bundle(cli *c, lcm_bundle **b, const options *o) {
     char sonar[4096], lcm[4096];
     lcm_status st = lcm_bundle_files(c->ctx, sonar, lcm, sizeof sonar, o->model);
     if (st) return st;
-    return lcm_bundle_open(c->ctx, b, o->model, LCM_LOAD_DECODER | (o->noise > 0 && *lcm ? LCM_LOAD_MODEL : 0));
+    return lcm_bundle_open(c->ctx, b, o->model, LCM_LOAD_DECODER | (o->likeliest ? 0 : LCM_LOAD_ENCODER) |
+                                                    (o->noise > 0 && *lcm ? LCM_LOAD_MODEL : 0));
 }
 
 static int run(cli *c, int argc, char **argv) {
@@ -79,6 +81,7 @@ static int run(cli *c, int argc, char **argv) {
         CLI_STRING("model", 'm', &o.model, "PATH", "bundle folder or SONAR file"),
         CLI_INT("beam", 'b', &o.beam, 0, 64, "hypotheses per sentence, 1 is greedy; 0: as the bundle says"),
         CLI_STRING("lang", 'l', &o.lang, "CODE", "language of the sentences, as the SONAR file names it"),
+        CLI_FLAG("likeliest", 0, &o.likeliest, "take the likeliest hypothesis, not the one that encodes to the nearest vector"),
         CLI_REAL("noise", 0, &o.noise, 0, 1, "perturb the vectors: sqrt(1-X) z + sqrt(X) noise"),
         CLI_INT("seed", 's', &o.seed, 0, 9e15, "of the noise"),
         CLI_END,

@@ -139,6 +139,7 @@ static int run_reconstruct(cli *c, int argc, char **argv) {
         CLI_FLAG("presegmented", 0, &o.presegmented, "every line is one sentence"),
         CLI_STRING("lang", 0, &o.lang, "CODE", "language of the text"),
         CLI_INT("beam", 0, &o.beam, 1, 64, "beam size"),
+        CLI_FLAG("likeliest", 0, &o.likeliest, "take the likeliest hypothesis, not the one that encodes to the nearest vector"),
         CLI_INT("seed", 0, &o.seed, 0, 9e15, "seed of the noise"),
         CLI_FLAG("json", 0, &as_json, "JSON instead of Markdown"),
         CLI_END,

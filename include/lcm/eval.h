@@ -32,6 +32,7 @@ typedef struct lcm_eval_reconstruct_opts {
     const double *noise;       /* levels of eq. 27 of arXiv 2412.08821, 0 … 1; one row each */
     size_t n_noise;
     int64_t beam, seed;
+    bool likeliest;            /* as in lcm_decode_opts */
 } lcm_eval_reconstruct_opts;
 
 /* 40 tokens, all sentences, one level of no noise, beam 1, seed 1. */

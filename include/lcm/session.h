@@ -4,6 +4,7 @@
 #ifndef LCM_SESSION_H
 #define LCM_SESSION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,6 +31,9 @@ LCM_API lcm_status lcm_session_encode(lcm_ctx *ctx, float *out, uint8_t *cut, lc
 typedef struct lcm_decode_opts {
     int64_t beam;     /* 1 … 64; 0 = the bundle's */
     const char *lang; /* NULL = the SONAR file's first */
+    /* 1: the likeliest hypothesis. 0: the one whose own encoding is nearest to the vector, when the encoder
+     * is loaded and beam > 1; more exact on vectors of real sentences. */
+    bool likeliest;
 } lcm_decode_opts;
 
 /* Concepts x [n, D] to sentences: *out receives n texts, each ended by a NUL byte; free it with

@@ -27,6 +27,7 @@ typedef struct lcm_beam_opts {
     int64_t ngram_block; /* no n-gram twice; 0 = off */
     const lcm_token_seq *banned;
     int64_t n_banned;
+    bool nearest; /* for lcm_codec_decode: of the hypotheses the one whose own encoding is nearest to the concept */
 } lcm_beam_opts;
 
 lcm_beam_opts lcm_beam_opts_default(void);

@@ -1,6 +1,7 @@
 /* Sentences <-> concepts. */
 #include "sonar/codec.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -97,6 +98,58 @@ lcm_status lcm_codec_encode(lcm_ctx *ctx, real *out, uint8_t *cut, lcm_codec *c,
     return lcm_codec_encode_ids(ctx, out, c, c->pieces, n, lang);
 }
 
+/* Texts of hypotheses, each followed by a NUL byte. */
+static lcm_status hypothesis_texts(lcm_ctx *ctx, lcm_buf *out, lcm_codec *c, const lcm_hypotheses *h) {
+    for (int64_t k = 0; k < h->n; k++) {
+        LCM_TRY(lcm_tokenizer_decode(ctx, out, c->file->tok, h->items[k].ids, (size_t)h->items[k].n));
+        LCM_TRY(lcm_buf_append(ctx, out, "", 1));
+    }
+    return LCM_OK;
+}
+
+static double squared_distance(const real *a, const real *b, int64_t D) {
+    double s = 0;
+    for (int64_t i = 0; i < D; i++) s += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
+    return s;
+}
+
+/* best (n): of each sentence the hypothesis whose text, encoded again, is nearest to its concept. */
+static lcm_status find_nearest(lcm_ctx *ctx, int64_t *best, lcm_codec *c, const real *concepts, const lcm_hypotheses *h,
+                               size_t n, int32_t lang) {
+    lcm_buf texts = {0};
+    const char **at = NULL;
+    size_t *len = NULL, total = 0, row = 0;
+    real *back = NULL;
+    int64_t D = lcm_codec_dim(c);
+    lcm_status st = LCM_OK;
+    for (size_t i = 0; i < n; i++) total += (size_t)h[i].n;
+    for (size_t i = 0; st == LCM_OK && i < n; i++) st = hypothesis_texts(ctx, &texts, c, &h[i]);
+    if (st == LCM_OK) st = lcm_calloc(ctx, &at, total + 1, sizeof *at);
+    if (st == LCM_OK) st = lcm_calloc(ctx, &len, total + 1, sizeof *len);
+    if (st == LCM_OK) st = lcm_calloc(ctx, &back, (total + 1) * (size_t)D, sizeof *back);
+    for (size_t k = 0; st == LCM_OK && k < total; k++) {
+        at[k] = k ? at[k - 1] + len[k - 1] + 1 : texts.data;
+        len[k] = strlen(at[k]);
+    }
+    if (st == LCM_OK) st = lcm_codec_encode(ctx, back, NULL, c, at, len, total, lang);
+    for (size_t i = 0; st == LCM_OK && i < n; i++) {
+        double least = INFINITY;
+        best[i] = 0;
+        for (int64_t k = 0; k < h[i].n; k++, row++) {
+            double d = squared_distance(concepts + (int64_t)i * D, back + (int64_t)row * D, D);
+            if (d < least) {
+                least = d;
+                best[i] = k;
+            }
+        }
+    }
+    lcm_buf_free(&texts);
+    free(at);
+    free(len);
+    free(back);
+    return st;
+}
+
 lcm_status lcm_codec_decode(lcm_ctx *ctx, lcm_buf *out, double *scores, lcm_codec *c, const real *concepts, size_t n,
                             int32_t lang, const lcm_beam_opts *opts) {
     lcm_beam_opts o = opts ? *opts : lcm_beam_opts_default();
@@ -106,14 +159,17 @@ lcm_status lcm_codec_decode(lcm_ctx *ctx, lcm_buf *out, double *scores, lcm_code
     if (per_call < 1) per_call = 1;
     for (size_t i = 0; st == LCM_OK && i < n; i += (size_t)per_call) {
         lcm_hypotheses h[PASS_ROWS];
+        int64_t best[PASS_ROWS] = {0};
         size_t k = n - i < (size_t)per_call ? n - i : (size_t)per_call;
         LCM_TRY(lcm_beam_search(ctx, h, c->file->model, concepts + (int64_t)i * D, (int64_t)k, prompt,
                                 prompt[1] >= 0 ? 2 : 1, &o));
+        if (o.nearest && o.beam_size > 1)
+            st = find_nearest(ctx, best, c, concepts + (int64_t)i * D, h, k, lang);
         for (size_t j = 0; j < k; j++) {
-            if (st == LCM_OK && h[j].n > 0)
-                st = lcm_tokenizer_decode(ctx, out, c->file->tok, h[j].items[0].ids, (size_t)h[j].items[0].n);
+            const lcm_hypothesis *b = &h[j].items[best[j]];
+            if (st == LCM_OK && h[j].n > 0) st = lcm_tokenizer_decode(ctx, out, c->file->tok, b->ids, (size_t)b->n);
             if (st == LCM_OK) st = lcm_buf_append(ctx, out, "", 1);
-            if (scores) scores[i + j] = h[j].n > 0 ? h[j].items[0].score : -INFINITY;
+            if (scores) scores[i + j] = h[j].n > 0 ? b->score : -INFINITY;
             lcm_hypotheses_free(&h[j]);
         }
     }

@@ -579,6 +579,38 @@ static void report_of_stories(void **state) {
     }
 }
 
+/* Distance of x from the encoding of its decoding. */
+static double round_trip(fixture *f, const real *x, const lcm_beam_opts *beam) {
+    lcm_buf text = {0};
+    real back[DIM];
+    const char *at;
+    size_t len;
+    ok(f, lcm_codec_decode(f->ctx, &text, NULL, f->codec, x, 1, -1, beam));
+    at = text.data;
+    len = strlen(at);
+    ok(f, lcm_codec_encode(f->ctx, back, NULL, f->codec, &at, &len, 1, -1));
+    lcm_buf_free(&text);
+    return lcm_l2(x, back, DIM);
+}
+
+/* Among the same hypotheses, the nearest is never farther than the likeliest, and with random weights
+ * it is another one for some vectors. */
+static void nearest_hypothesis_is_nearer(void **state) {
+    fixture *f = *state;
+    lcm_beam_opts likeliest = lcm_beam_opts_default(), nearest = lcm_beam_opts_default();
+    real *x = toy_concepts(8, DIM, 31);
+    int nearer = 0;
+    likeliest.max_gen_len = nearest.max_gen_len = 6;
+    nearest.nearest = true;
+    for (int i = 0; i < 8; i++) {
+        double a = round_trip(f, x + i * DIM, &likeliest), b = round_trip(f, x + i * DIM, &nearest);
+        assert_true(b <= a);
+        nearer += b < a;
+    }
+    assert_true(nearer > 0);
+    free(x);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(forecast_is_one_step_of_generation),
@@ -591,6 +623,7 @@ int main(void) {
         cmocka_unit_test(report_of_next),
         cmocka_unit_test(report_of_reconstruct),
         cmocka_unit_test(report_of_stories),
+        cmocka_unit_test(nearest_hypothesis_is_nearer),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
