@@ -341,6 +341,40 @@ static int run_stories(cli *c, int argc, char **argv) {
     return code;
 }
 
+/* ---- result files ---- */
+
+static int run_report(cli *c, int argc, char **argv) {
+    bool html = false;
+    const cli_option table[] = {
+        CLI_FLAG("html", 0, &html, "one HTML page with plots instead of Markdown"),
+        CLI_END,
+    };
+    char *text = NULL;
+    lcm_status st;
+    if (!cli_parse(c, argc, argv, table)) return c->exit_code;
+    st = lcm_eval_report(c->ctx, &text, c->args[0], html ? LCM_EVAL_HTML : LCM_EVAL_MARKDOWN);
+    if (st == LCM_OK) cli_write(c, text, strlen(text));
+    lcm_free(text);
+    return cli_status(c, st);
+}
+
+static int run_compare(cli *c, int argc, char **argv) {
+    const char *a = NULL, *b = NULL;
+    bool as_json = false;
+    const cli_option table[] = {
+        CLI_STRING("a", 0, &a, "MODEL", "row of the first file"),
+        CLI_STRING("b", 0, &b, "MODEL", "row of the second file"),
+        CLI_FLAG("json", 0, &as_json, "JSON instead of Markdown"),
+        CLI_END,
+    };
+    char *report = NULL;
+    lcm_status st;
+    if (!cli_parse(c, argc, argv, table)) return c->exit_code;
+    if ((a == NULL) != (b == NULL)) return cli_usage_error(c, "--a and --b go together");
+    st = lcm_eval_compare(c->ctx, &report, c->args[0], c->args[1], a, b);
+    return finish(c, st, report, as_json);
+}
+
 /* ---- tasks ---- */
 
 static const cli_command tasks[] = {
@@ -361,6 +395,14 @@ static const cli_command tasks[] = {
      .run = run_stories,
      .about = "Gives models the first sentences of documents and counts repetition, unknown words and distances in\n"
               "what they write. --print shows stories."},
+    {.name = "eval report", .help = "a result file as Markdown or HTML", .args = "FILE", .min_args = 1, .max_args = 1,
+     .run = run_report,
+     .about = "Writes the tables of a result file (JSON, schema lcm.eval/1) to standard output; with --html as one\n"
+              "page with plots that needs nothing from elsewhere."},
+    {.name = "eval compare", .help = "two result files: which differences are real", .args = "A B", .min_args = 2, .max_args = 2,
+     .run = run_compare,
+     .about = "Compares, document by document, the models of two result files: those named, else the only ones, else\n"
+              "those of the same name. A difference is called real when p is below .05 after Holm's correction."},
 };
 enum { N_TASKS = sizeof tasks / sizeof *tasks };
 
@@ -377,6 +419,7 @@ static int run(cli *c, int argc, char **argv) {
         for (size_t i = 0; i < N_TASKS; i++) cli_print(c, "  %-12s %s\n", task_name(tasks, i), tasks[i].help);
         return CLI_OK;
     }
+    if (strcmp(word, "--compare") == 0) word += 2;
     for (size_t i = 0; i < N_TASKS; i++) {
         if (strcmp(word, task_name(tasks, i)) != 0) continue;
         c->command = &tasks[i];

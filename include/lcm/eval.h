@@ -113,6 +113,19 @@ LCM_API lcm_eval_stories_opts lcm_eval_stories_defaults(void);
  * autoencoder, which no concept model can do better than. "stories" lists those asked for. */
 LCM_API lcm_status lcm_eval_stories(lcm_ctx *ctx, char **report, const lcm_eval_stories_opts *opts);
 
+typedef enum lcm_eval_format { LCM_EVAL_MARKDOWN = 0, LCM_EVAL_HTML } lcm_eval_format;
+
+/* A result file ("schema": "lcm.eval/1", docs/evaluation.md) as Markdown, or as one HTML page with plots that needs
+ * nothing from elsewhere. *out is a text, to be freed with lcm_free. LCM_ERR_FORMAT, LCM_ERR_VERSION. */
+LCM_API lcm_status lcm_eval_report(lcm_ctx *ctx, char **out, const char *path, lcm_eval_format format);
+
+/* Two result files, document by document (paired bootstrap, 10000 resamples): a row per metric with both means, their
+ * difference, its interval and p, and in words whether it is real: p below .05 after Holm's correction for the number
+ * of metrics, from 20 documents on. Compared are the models named (both or none NULL), else the only ones, else those
+ * of the same name. LCM_ERR_ARG: different tasks, no common document, metric or model. LCM_ERR_NOTFOUND: a model. */
+LCM_API lcm_status lcm_eval_compare(lcm_ctx *ctx, char **report, const char *path_a, const char *path_b, const char *model_a,
+                                    const char *model_b);
+
 #ifdef __cplusplus
 }
 #endif

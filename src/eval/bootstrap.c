@@ -2,13 +2,12 @@
 #include "eval/bootstrap.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/rng.h"
-
-enum { R = LCM_RESAMPLES };
 
 /* times: how often each document was drawn, NULL: once. */
 static double mean_of(const lcm_series *s, const uint32_t *times, int64_t n) {
@@ -24,14 +23,15 @@ static double mean_of(const lcm_series *s, const uint32_t *times, int64_t n) {
 
 double lcm_series_mean(const lcm_series *s, int64_t n) { return mean_of(s, NULL, n); }
 
-lcm_status lcm_bootstrap_means(lcm_ctx *ctx, double *means, const lcm_series *s, size_t k, int64_t n, uint64_t seed) {
+lcm_status lcm_bootstrap_means(lcm_ctx *ctx, double *means, const lcm_series *s, size_t k, int64_t n, int resamples,
+                               uint64_t seed) {
     lcm_rng rng = lcm_rng_make(seed, LCM_RNG_SAMPLE);
     uint32_t *times;
     LCM_TRY(lcm_calloc(ctx, &times, (size_t)n, sizeof *times));
-    for (int r = 0; r < R; r++) {
+    for (int r = 0; r < resamples; r++) {
         memset(times, 0, (size_t)n * sizeof *times);
         for (int64_t i = 0; i < n; i++) times[lcm_rng_below(&rng, (uint64_t)n)]++;
-        for (size_t i = 0; i < k; i++) means[i * R + (size_t)r] = mean_of(&s[i], times, n);
+        for (size_t i = 0; i < k; i++) means[i * (size_t)resamples + (size_t)r] = mean_of(&s[i], times, n);
     }
     free(times);
     return LCM_OK;
@@ -43,11 +43,11 @@ static int by_value(const void *a, const void *b) {
 }
 
 /* Drops the NAN, sorts the rest, and interpolates between order statistics. */
-static void percentiles(double *v, double *low, double *high) {
+static void percentiles(double *v, size_t count, double *low, double *high) {
     static const double q[2] = {0.025, 0.975};
     double *out[2] = {low, high};
     size_t n = 0;
-    for (size_t i = 0; i < R; i++)
+    for (size_t i = 0; i < count; i++)
         if (!isnan(v[i])) v[n++] = v[i];
     *low = *high = NAN;
     if (n == 0) return;
@@ -62,55 +62,63 @@ static void percentiles(double *v, double *low, double *high) {
 lcm_status lcm_bootstrap(lcm_ctx *ctx, lcm_interval *out, const lcm_series *s, size_t k, int64_t n, uint64_t seed) {
     double *means;
     lcm_status st;
-    LCM_TRY(lcm_calloc(ctx, &means, k * R, sizeof *means));
-    st = lcm_bootstrap_means(ctx, means, s, k, n, seed);
+    LCM_TRY(lcm_calloc(ctx, &means, k * LCM_RESAMPLES, sizeof *means));
+    st = lcm_bootstrap_means(ctx, means, s, k, n, LCM_RESAMPLES, seed);
     for (size_t i = 0; st == LCM_OK && i < k; i++) {
         out[i] = (lcm_interval){.mean = lcm_series_mean(&s[i], n)};
         for (int64_t d = 0; d < n; d++) out[i].n += !isnan(s[i].value[d]);
-        percentiles(means + i * R, &out[i].low, &out[i].high);
+        percentiles(means + i * LCM_RESAMPLES, LCM_RESAMPLES, &out[i].low, &out[i].high);
     }
     free(means);
     return st;
 }
 
-/* The documents that both have, one after the other: value a, weight a, value b, weight b. */
-static int64_t keep_common(double *kept, const lcm_series *a, const lcm_series *b, int64_t n) {
-    int64_t m = 0;
+/* kept (2, n): the values of documents that both series have, else NAN. */
+static lcm_paired keep_common(double *kept, const lcm_series *a, const lcm_series *b, int64_t n) {
+    lcm_paired p = {.low = NAN, .high = NAN, .p = NAN};
     for (int64_t i = 0; i < n; i++) {
-        if (isnan(a->value[i]) || isnan(b->value[i])) continue;
-        kept[m] = a->value[i];
-        kept[n + m] = a->weight ? a->weight[i] : 1;
-        kept[2 * n + m] = b->value[i];
-        kept[3 * n + m++] = b->weight ? b->weight[i] : 1;
+        bool both = !isnan(a->value[i]) && !isnan(b->value[i]);
+        kept[i] = both ? a->value[i] : NAN;
+        kept[n + i] = both ? b->value[i] : NAN;
+        p.n += both;
     }
-    return m;
+    p.a = lcm_series_mean(&(lcm_series){kept, a->weight}, n);
+    p.b = lcm_series_mean(&(lcm_series){kept + n, b->weight}, n);
+    p.diff = p.b - p.a;
+    return p;
 }
 
-lcm_status lcm_bootstrap_paired(lcm_ctx *ctx, lcm_paired *out, const lcm_series *a, const lcm_series *b, int64_t n,
+/* means (2, R) of the resamples. */
+static void judge(lcm_paired *p, double *means) {
+    enum { R = LCM_PAIRED_RESAMPLES };
+    int below = 0, above = 0;
+    if (isnan(p->diff)) return;
+    for (int r = 0; r < R; r++) {
+        means[r] = means[R + r] - means[r];
+        below += means[r] <= 0;
+        above += means[r] >= 0;
+    }
+    p->p = fmin(1, 2.0 * (1 + (below < above ? below : above)) / (R + 1));
+    percentiles(means, R, &p->low, &p->high);
+}
+
+lcm_status lcm_bootstrap_paired(lcm_ctx *ctx, lcm_paired *out, const lcm_series *a, const lcm_series *b, size_t k, int64_t n,
                                 uint64_t seed) {
     double *kept, *means = NULL;
+    lcm_series *both = NULL;
     lcm_status st;
-    int64_t below = 0, above = 0;
-    *out = (lcm_paired){NAN, NAN, NAN, NAN, NAN, NAN, 0};
-    LCM_TRY(lcm_calloc(ctx, &kept, (size_t)n * 4, sizeof *kept));
-    st = lcm_calloc(ctx, &means, 2 * R, sizeof *means);
-    if (st == LCM_OK) {
-        lcm_series both[2] = {{kept, kept + n}, {kept + 2 * n, kept + 3 * n}};
-        out->n = keep_common(kept, a, b, n);
-        st = lcm_bootstrap_means(ctx, means, both, 2, out->n, seed);
-        out->a = lcm_series_mean(&both[0], out->n);
-        out->b = lcm_series_mean(&both[1], out->n);
-        out->diff = out->b - out->a;
+    LCM_TRY(lcm_calloc(ctx, &kept, 2 * k * (size_t)n, sizeof *kept));
+    st = lcm_calloc(ctx, &means, 2 * k * LCM_PAIRED_RESAMPLES, sizeof *means);
+    if (st == LCM_OK) st = lcm_calloc(ctx, &both, 2 * k, sizeof *both);
+    for (size_t i = 0; st == LCM_OK && i < k; i++) {
+        double *v = kept + 2 * i * (size_t)n;
+        out[i] = keep_common(v, &a[i], &b[i], n);
+        both[2 * i] = (lcm_series){v, a[i].weight};
+        both[2 * i + 1] = (lcm_series){v + n, b[i].weight};
     }
-    if (st == LCM_OK && !isnan(out->diff)) {
-        for (int r = 0; r < R; r++) {
-            means[r] = means[R + r] - means[r];
-            below += means[r] <= 0;
-            above += means[r] >= 0;
-        }
-        out->p = fmin(1, 2.0 * (double)(1 + (below < above ? below : above)) / (R + 1));
-        percentiles(means, &out->low, &out->high);
-    }
+    if (st == LCM_OK) st = lcm_bootstrap_means(ctx, means, both, 2 * k, n, LCM_PAIRED_RESAMPLES, seed);
+    for (size_t i = 0; st == LCM_OK && i < k; i++) judge(&out[i], means + 2 * i * LCM_PAIRED_RESAMPLES);
+    free(both);
     free(means);
     free(kept);
     return st;

@@ -12,7 +12,7 @@ typedef struct lcm_overlap {
     double rep4;       /* share of the output's word 4-grams that are there already: REP-4 as described */
     double ovl_compat; /* what the paper's reference code computes and its tables show: characters, n = 1 … 4, all sets */
     double rep_compat; /* in one: |common| / |source|; and n-grams / distinct ones - 1, which grows with the text and
-                          may exceed 1. 0 for empty texts, as there */
+                          may exceed 1. An empty output has 0 and -1, as there */
     double word_ratio; /* WR: words of the output / words of the source */
 } lcm_overlap;         /* NAN where a divisor is 0, but for compat */
 

@@ -5,11 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/io.h"
 #include "eval/bootstrap.h"
 
+/* JSON is UTF-8; a path need not be: other bytes become '?'. */
 static lcm_status copy_text(lcm_ctx *ctx, char **out, const char *text) {
+    size_t len = strlen(text), good = 0;
     *out = lcm_strdup(text);
     if (*out == NULL) LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: results");
+    while ((good += lcm_utf8_valid_prefix(*out + good, len - good)) < len) (*out)[good++] = '?';
     return LCM_OK;
 }
 
@@ -61,8 +65,13 @@ lcm_status lcm_results_file(lcm_ctx *ctx, lcm_results *r, const char *path) {
 
 lcm_status lcm_results_document(lcm_ctx *ctx, lcm_results *r, const char *id, int64_t sentences) {
     size_t before = r->documents.n;
+    char *copy;
+    lcm_status st;
     for (size_t i = 0; i < r->n_rows; i++) LCM_ASSERT(r->rows[i].n_metrics == 0);
-    LCM_TRY(lcm_strset_add(ctx, NULL, &r->documents, id, strlen(id)));
+    LCM_TRY(copy_text(ctx, &copy, id));
+    st = lcm_strset_add(ctx, NULL, &r->documents, copy, strlen(copy));
+    free(copy);
+    LCM_TRY(st);
     if (r->documents.n == before) LCM_FAIL(ctx, LCM_ERR_ARG, "document '%.80s' is there twice", id);
     r->sentences += sentences;
     return LCM_OK;

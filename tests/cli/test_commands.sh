@@ -294,6 +294,24 @@ says out "| real, decoded |"; says out "### Story 2, bundle/lcm.safetensors, see
 says out "sampling: steps 12"; says out "beam: 2" # the bundle's
 [ "$(column stop_length 3)" = 5 ] || fail "five stories of two sentences stop at their length"
 
+# Result files: FILE SHIFT writes 30 documents whose "l2" rises with SHIFT.
+results() { awk -v shift="$2" 'BEGIN {
+    for (i = 0; i < 30; i++) { ids = ids sep "\"d" i "\""; v = v sep (i % 5 + shift); sum += i % 5 + shift; sep = ", " }
+    printf "{\"schema\": \"lcm.eval/1\", \"task\": \"t<1>\", \"files\": [], \"sentences\": 30, \"skipped\": {}, \"facts\": {},"
+    printf " \"documents\": [%s], \"rows\": [{\"model\": \"m%s\", \"kind\": \"k\", \"parameters\": 7, \"train\": null,", ids, shift
+    printf " \"seconds\": null, \"seeds\": [], \"metrics\": {\"l2\": {\"mean\": %.17g, \"low\": null, \"high\": null,", sum / 30
+    printf " \"higher_is_better\": false, \"values\": [%s]}}}]}\n", v }' >"$1"; }
+results a.json 0; results b.json 0.5; sed 's/"documents"/"papers"/' a.json >bad.json
+expect 0 eval compare a.json b.json; says out "| l2 | m0 | m0.5 |"; says out "real: m0 is better"
+expect 0 eval --compare b.json b.json --json; says out '"verdict": "no difference"'
+expect 2 eval compare a.json; expect 2 eval compare --a m0 a.json b.json; says err "--a and --b go together"
+expect 1 eval compare --a m0 --b m7 a.json b.json; says err "no model 'm7'"
+expect 3 eval compare a.json bad.json; says err "bad.json: 'documents' is not an array"
+expect 0 eval report a.json; says out "| l2 ↓ | 2 |"; silent err
+expect 0 eval report --html a.json; says out "<title>t&#60;1&#62;"; says out "</svg>"
+expect 3 eval report docs.txt; expect 1 eval report nowhere.json; sed 's,eval/1,eval/2,' a.json >bad.json
+expect 3 eval report bad.json; says err "schema 'lcm.eval/2'"
+
 # ---- residual quantiser ----
 cat >rvq.json <<END
 {"kind": "rvq", "store": "store", "valid_store": "store", "quantizer": {"codebooks": 4, "units": 8}, "train": {"run": "run-rvq"}}

@@ -12,6 +12,8 @@
 
 #include "base/rng.h"
 #include "eval/bootstrap.h"
+#include "eval/compare.h"
+#include "eval/page.h"
 #include "eval/results.h"
 
 #define ok(ctx, call) do { if ((call) != LCM_OK) fail_msg("%s: %s", #call, lcm_ctx_message(ctx)); } while (0)
@@ -55,15 +57,15 @@ static void pairing_takes_out_the_documents(void **state) {
     lcm_paired p;
     for (int k = 0; k < 100; k++) a[k] = (k * 37) % 100, b[k] = a[k] + (k % 3 ? 0.5 : -0.25);
     ok(*state, lcm_bootstrap(*state, &alone, &(lcm_series){a, NULL}, 1, 100, 1));
-    ok(*state, lcm_bootstrap_paired(*state, &p, &(lcm_series){a, NULL}, &(lcm_series){b, NULL}, 100, 1));
+    ok(*state, lcm_bootstrap_paired(*state, &p, &(lcm_series){a, NULL}, &(lcm_series){b, NULL}, 1, 100, 1));
     assert_int_equal(p.n, 100);
     assert_near(p.diff, (66 * 0.5 - 34 * 0.25) / 100, 1e-12);
     assert_true(alone.high - alone.low > 10 && p.high - p.low < 0.2 && p.low > 0.1);
-    assert_near(p.p, 2.0 / (LCM_RESAMPLES + 1), 1e-12); /* no resample is below 0 */
-    ok(*state, lcm_bootstrap_paired(*state, &p, &(lcm_series){a, NULL}, &(lcm_series){a, NULL}, 100, 1));
+    assert_near(p.p, 2.0 / (LCM_PAIRED_RESAMPLES + 1), 1e-12); /* no resample is below 0 */
+    ok(*state, lcm_bootstrap_paired(*state, &p, &(lcm_series){a, NULL}, &(lcm_series){a, NULL}, 1, 100, 1));
     assert_true(p.diff == 0 && p.p == 1);
     b[0] = NAN;
-    ok(*state, lcm_bootstrap_paired(*state, &p, &(lcm_series){a, NULL}, &(lcm_series){b, NULL}, 1, 1));
+    ok(*state, lcm_bootstrap_paired(*state, &p, &(lcm_series){a, NULL}, &(lcm_series){b, NULL}, 1, 1, 1));
     assert_true(p.n == 0 && isnan(p.diff) && isnan(p.p));
 }
 
@@ -75,7 +77,7 @@ static void chance_is_not_called_real(void **state) {
         lcm_rng rng = lcm_rng_make(trial, LCM_RNG_TEST);
         lcm_paired p;
         for (int k = 0; k < 80; k++) a[k] = lcm_rng_normal(&rng), b[k] = lcm_rng_normal(&rng);
-        ok(*state, lcm_bootstrap_paired(*state, &p, &(lcm_series){a, NULL}, &(lcm_series){b, NULL}, 80, 1));
+        ok(*state, lcm_bootstrap_paired(*state, &p, &(lcm_series){a, NULL}, &(lcm_series){b, NULL}, 1, 80, 1));
         called += p.p < 0.05;
     }
     assert_in_range(called, 2, 22);
@@ -188,6 +190,150 @@ static void unequal_seeds_are_refused(void **state) {
     lcm_results_free(&r);
 }
 
+/* ---- comparison ---- */
+
+enum { DOCS = 60 };
+
+/* n documents from `first` on; "up" rises by `gain`, "noise" is chance, "flat" is the same, "corpus" has no documents. */
+static void one_row(lcm_ctx *ctx, lcm_results *r, int first, int n, int step, double gain, uint64_t seed) {
+    lcm_rng rng = lcm_rng_make(seed, LCM_RNG_TEST);
+    double *v[3];
+    size_t row;
+    ok(ctx, lcm_results_init(ctx, r, "t"));
+    for (int i = 0; i < n; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "d%d", first + i * step);
+        ok(ctx, lcm_results_document(ctx, r, id, 1));
+    }
+    ok(ctx, lcm_results_row(ctx, &row, r, "m", "k", LCM_NO_SEED));
+    ok(ctx, lcm_results_metric(ctx, &v[0], NULL, r, row, "up", LCM_BETTER_LOWER));
+    ok(ctx, lcm_results_metric(ctx, &v[1], NULL, r, row, "noise", LCM_BETTER_HIGHER));
+    ok(ctx, lcm_results_metric(ctx, &v[2], NULL, r, row, "flat", LCM_BETTER_HIGHER));
+    for (int i = 0; i < n; i++) {
+        int d = first + i * step;
+        v[0][i] = d % 7 + gain + 0.01 * (d % 3);
+        v[1][i] = lcm_rng_normal(&rng);
+        v[2][i] = d;
+    }
+    ok(ctx, lcm_results_corpus_metric(ctx, r, row, "corpus", LCM_BETTER_HIGHER, gain));
+    ok(ctx, lcm_results_finish(ctx, r, 1));
+}
+
+static void comparison_pairs_documents_by_name(void **state) {
+    static const lcm_verdict want[] = {LCM_VERDICT_REAL, LCM_VERDICT_CHANCE, LCM_VERDICT_SAME, LCM_VERDICT_CORPUS};
+    lcm_results a, b;
+    lcm_compared *c;
+    char words[80];
+    size_t n;
+    one_row(*state, &a, 0, DOCS, 1, 0, 1);
+    one_row(*state, &b, DOCS + 9, DOCS, -1, 0.5, 2); /* backwards, and the first ten are not in a */
+    ok(*state, lcm_compare_rows(*state, &c, &n, &a, 0, &b, 0, 1));
+    assert_int_equal(n, 4);
+    for (size_t i = 0; i < n; i++) assert_int_equal(c[i].verdict, want[i]);
+    assert_int_equal(c[0].paired.n, DOCS - 10);
+    assert_near(c[0].paired.diff, 0.5, 1e-12);
+    assert_near(c[0].p_adjusted, 2 * c[0].paired.p, 1e-15); /* two tests: the documents of "flat" say nothing */
+    lcm_compared_words(words, sizeof words, &c[0], "A", "B");
+    assert_string_equal(words, "real: A is better"); /* less is better */
+    lcm_compared_words(words, sizeof words, &c[1], "A", "B");
+    assert_string_equal(words, "may be chance");
+    assert_true(c[3].paired.diff == 0.5 && isnan(c[3].paired.p));
+    free(c);
+    lcm_results_free(&b);
+    one_row(*state, &b, 0, LCM_COMPARE_MIN - 1, 1, 0.5, 2);
+    ok(*state, lcm_compare_rows(*state, &c, &n, &a, 0, &b, 0, 1));
+    assert_int_equal(c[0].verdict, LCM_VERDICT_FEW);
+    free(c);
+    lcm_results_free(&b);
+    one_row(*state, &b, 1000, DOCS, 1, 0.5, 2);
+    assert_int_equal(lcm_compare_rows(*state, &c, &n, &a, 0, &b, 0, 1), LCM_ERR_ARG);
+    assert_non_null(strstr(lcm_ctx_message(*state), "no document"));
+    b.task[0] = 'u';
+    assert_int_equal(lcm_compare_rows(*state, &c, &n, &a, 0, &b, 0, 1), LCM_ERR_ARG);
+    assert_non_null(strstr(lcm_ctx_message(*state), "task"));
+    lcm_results_free(&a);
+    lcm_results_free(&b);
+}
+
+/* ---- pages ---- */
+
+static int count(const char *text, const char *what) {
+    int n = 0;
+    for (; (text = strstr(text, what)) != NULL; text++) n++;
+    return n;
+}
+
+static void pages_escape_what_files_say(void **state) {
+    static const char evil[] = "<script>\"'&|`\x01\xff</script>";
+    lcm_results r;
+    char *html, *md, *json;
+    double *v;
+    size_t row;
+    ok(*state, lcm_results_init(*state, &r, evil));
+    ok(*state, lcm_results_file(*state, &r, evil));
+    ok(*state, lcm_results_document(*state, &r, evil, 1));
+    ok(*state, lcm_results_skip(*state, &r, evil, 1));
+    json_object_set_new(r.facts, "<script>", json_string("<script>"));
+    ok(*state, lcm_results_row(*state, &row, &r, evil, evil, 1));
+    snprintf(r.rows[row].train.unit, sizeof r.rows[row].train.unit, "<script>");
+    ok(*state, lcm_results_metric(*state, &v, NULL, &r, row, evil, LCM_BETTER_HIGHER));
+    v[0] = 1.5;
+    ok(*state, lcm_results_metric(*state, &v, NULL, &r, row, "empty", LCM_BETTER_HIGHER));
+    ok(*state, lcm_results_corpus_metric(*state, &r, row, "huge", LCM_BETTER_HIGHER, 1e300));
+    ok(*state, lcm_results_finish(*state, &r, 1));
+    ok(*state, lcm_results_html(*state, &html, &r));
+    ok(*state, lcm_results_md(*state, &md, &r));
+    ok(*state, lcm_results_write(*state, &json, &r));
+    assert_null(strstr(html, "<script"));
+    assert_null(strstr(md, "<script"));
+    assert_true(count(html, "&#60;script&#62;") >= 8);
+    for (const char *p = html; *p; p++) assert_true((unsigned char)*p >= ' ' || *p == '\n');
+    assert_null(strstr(html, "://")); /* nothing from elsewhere */
+    assert_null(strstr(html, "url("));
+    assert_int_equal(count(html, "<svg"), 1); /* nothing to draw of the other two */
+    assert_int_equal(count(html, "<svg"), count(html, "</svg>"));
+    assert_int_equal(count(html, "<tr>"), count(html, "</tr>"));
+    assert_int_equal(count(html, "<td"), count(html, "</td>"));
+    assert_int_equal(count(html, "<g>"), count(html, "</g>"));
+    for (const char *line = strstr(md, "| metric"); line && *line == '|'; line = strchr(line, '\n') + 1) {
+        int bars = 0;
+        for (const char *p = line; *p != '\n'; p++) bars += *p == '|';
+        assert_int_equal(bars, 3); /* none of the model's own */
+    }
+    free(html);
+    free(md);
+    free(json);
+    lcm_results_free(&r);
+}
+
+static void pages_of_nothing(void **state) {
+    lcm_results r;
+    char *text;
+    ok(*state, lcm_results_init(*state, &r, "t"));
+    ok(*state, lcm_results_finish(*state, &r, 1));
+    ok(*state, lcm_results_md(*state, &text, &r));
+    assert_non_null(strstr(text, "documents: 0"));
+    free(text);
+    ok(*state, lcm_results_html(*state, &text, &r));
+    assert_non_null(strstr(text, "</html>"));
+    free(text);
+    lcm_results_free(&r);
+}
+
+/* Numbers do not depend on the locale; the last digit is that of printf. */
+static void numbers_on_a_page(void **state) {
+    static const struct { double v; const char *want; } cases[] = {
+        {0.12345, "0.1235"}, {1e6, "1e06"}, {-2.5, "-2.5"}, {NAN, "–"}, {INFINITY, "–"}, {1e-7, "1e-07"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        lcm_page p = {.ctx = *state};
+        char *text;
+        lcm_page_number(&p, cases[i].v, 4);
+        ok(*state, lcm_page_finish(&p, &text));
+        assert_string_equal(text, cases[i].want);
+        free(text);
+    }
+}
+
 /* ---- hostile files: one change each to a good one ---- */
 
 static const char good[] =
@@ -260,6 +406,9 @@ int main(void) {
         cmocka_unit_test(chance_is_not_called_real),  cmocka_unit_test(seeds_become_one_row),
         cmocka_unit_test(json_gives_the_same_table),  cmocka_unit_test(no_infinite_values),
         cmocka_unit_test(unequal_seeds_are_refused),  cmocka_unit_test(broken_files_are_refused),
+        cmocka_unit_test(comparison_pairs_documents_by_name),
+        cmocka_unit_test(pages_escape_what_files_say), cmocka_unit_test(pages_of_nothing),
+        cmocka_unit_test(numbers_on_a_page),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
