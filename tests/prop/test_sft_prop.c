@@ -57,7 +57,15 @@ static lcm_model *make_two_tower(bool with_grad) {
     return m;
 }
 
-static const kind kinds[] = {{"base", make_base, false}, {"two_tower", make_two_tower, true}};
+static lcm_model *make_one_tower(bool with_grad) {
+    lcm_one_tower_config c = toy_one_tower_config();
+    lcm_model *m;
+    c.trained_with_cf_guidance = !with_grad;
+    OK(lcm_model_create(ctx, &m, "one_tower", &c, with_grad));
+    return m;
+}
+
+static const kind kinds[] = {{"base", make_base, false}, {"two_tower", make_two_tower, true}, {"one_tower", make_one_tower, true}};
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
 static lcm_model_loss loss_of(lcm_model *m, const real *x, const int32_t *src, const lcm_criterion_config *cc,
