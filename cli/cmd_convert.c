@@ -11,7 +11,7 @@ static int run(cli *c, int argc, char **argv) {
     cli_list set = {0};
     const cli_option table[] = {
         CLI_STRING("out", 'o', &out, "FILE", "the new model file"),
-        CLI_STRING("kind", 'k', &o.kind, "KIND", "what the files are; else told by the names of their tensors"),
+        CLI_STRING("kind", 'k', &o.kind, "KIND", "sonar, lcm or blaser: what it must be; else told by the names of the tensors"),
         CLI_STRING("tokenizer", 0, &o.tokenizer, "FILE", "SONAR: its SentencePiece model"),
         CLI_STRING("langs", 'l', &o.langs, "NAME", "SONAR: nllb (202 languages), none, or a file of codes; else by the vocabulary"),
         CLI_ENUM("part", 'p', &o.parts, part_names, "PART", "SONAR: what to take"),
@@ -43,6 +43,8 @@ const cli_command cmd_convert = {
              "      lcm convert encoder.pt decoder.pt --tokenizer spm.model -o sonar.safetensors\n"
              "  Llama, a folder as Hugging Face keeps it, with a SentencePiece tokenizer.model:\n"
              "      lcm convert folder -o llama.safetensors\n"
+             "  concept models of the official repository (base and two-tower), and BLASER 2.0:\n"
+             "      lcm convert model.pt --space-of sonar.safetensors -o lcm.safetensors\n"
              "Nothing in a file is executed, and nothing is written before all of it was read and checked.",
     .run = run,
 };

@@ -15,7 +15,7 @@ extern "C" {
 #endif
 
 typedef struct lcm_convert_opts {
-    const char *kind;      /* "sonar", "llama" …: what it must be; NULL = as the names say */
+    const char *kind;      /* "sonar", "llama", "lcm", "blaser": what it must be; NULL = as the names say */
     int parts;             /* sonar: LCM_LOAD_ENCODER, LCM_LOAD_DECODER or both; 0 = all there is */
     int dtype;             /* lcm_export_dtype; F64 becomes F32 in any case */
     const char *tokenizer; /* sonar: path of the SentencePiece model; required */

@@ -5,9 +5,11 @@
 #include <string.h>
 
 #include "base/config.h"
+#include "lcm/model_import.h"
 #include "lcm_revision.h" /* made by the build */
 #include "llama/hf.h"
 #include "modelfile/model_meta.h"
+#include "sonar/blaser.h"
 #include "sonar/sonar_import.h"
 #include "token/langs.h"
 #include "token/spm_check.h"
@@ -64,6 +66,28 @@ static lcm_status convert_sonar(lcm_ctx *ctx, job *j) {
     return st;
 }
 
+/* ---- What computes with SONAR's vectors: one file, and somebody must say which SONAR ---- */
+
+static lcm_status check_single(lcm_ctx *ctx, const job *j) {
+    if (j->n != 1) LCM_FAIL(ctx, LCM_ERR_ARG, "such a model is one file, %zu are given", j->n);
+    if (j->opts->space_of == NULL)
+        LCM_FAIL(ctx, LCM_ERR_ARG, "no tensor says which SONAR model's vectors it works with: give the converted encoder (space-of)");
+    return LCM_OK;
+}
+
+static lcm_status convert_lcm(lcm_ctx *ctx, job *j) {
+    lcm_model_import_opts o = {.dtype = j->opts->dtype, .set = j->opts->set, .n_set = j->opts->n_set, .space = j->space,
+                               .provenance = j->provenance};
+    LCM_TRY(check_single(ctx, j));
+    return lcm_model_import(ctx, j->out, j->file[0], &o);
+}
+
+static lcm_status convert_blaser(lcm_ctx *ctx, job *j) {
+    const lcm_convert_opts *o = j->opts;
+    LCM_TRY(check_single(ctx, j));
+    return lcm_blaser_import(ctx, j->out, j->file[0], o->dtype, o->set, o->n_set, j->space, j->provenance);
+}
+
 /* ---- What there is: one line per source ---- */
 
 static const struct {
@@ -72,16 +96,17 @@ static const struct {
     lcm_status (*convert)(lcm_ctx *ctx, job *j);
 } sources[] = {
     {"sonar", lcm_sonar_import_is, convert_sonar},
+    {"lcm", lcm_model_import_is, convert_lcm},
+    {"blaser", lcm_blaser_import_is, convert_blaser},
 };
 enum { N_SOURCES = sizeof sources / sizeof *sources };
 
 static lcm_status choose(lcm_ctx *ctx, const job *j, int *which) {
     const char *kind = j->opts->kind;
     for (*which = 0; *which < N_SOURCES; ++*which)
-        if (kind ? strcmp(sources[*which].kind, kind) == 0 : sources[*which].is(j->file[0])) return LCM_OK;
-    if (kind) LCM_FAIL(ctx, LCM_ERR_ARG, "no conversion of kind '%.40s'", kind);
-    LCM_FAIL(ctx, LCM_ERR_UNSUPPORTED, "'%s': %s, but its tensors are not those of a model that can be converted", j->path[0],
-             lcm_weights_layout(j->file[0]));
+        if ((kind == NULL || strcmp(sources[*which].kind, kind) == 0) && sources[*which].is(j->file[0])) return LCM_OK;
+    LCM_FAIL(ctx, LCM_ERR_UNSUPPORTED, "'%s': %s, but its tensors are not those of a %.40s that can be converted", j->path[0],
+             lcm_weights_layout(j->file[0]), kind ? kind : "model");
 }
 
 static const char *base_name(const char *path) { return strrchr(path, '/') ? strrchr(path, '/') + 1 : path; }

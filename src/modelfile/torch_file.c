@@ -163,7 +163,7 @@ static lcm_status open_zip(lcm_ctx *ctx, lcm_torch *t, const uint8_t *bytes, siz
     lcm_status st = LCM_OK;
     zip_error_init(&e);
     src = zip_source_buffer_create(bytes, len, 0, &e);
-    if (src) t->zip = zip_open_from_source(src, ZIP_RDONLY, &e);
+    if (src) t->zip = zip_open_from_source(src, ZIP_RDONLY | ZIP_CHECKCONS, &e);
     if (t->zip == NULL) {
         st = zip_failed(ctx, zip_error_code_zip(&e) == ZIP_ER_MEMORY ? LCM_ERR_NOMEM : LCM_ERR_FORMAT, &e, "zip");
         zip_source_free(src);

@@ -89,10 +89,12 @@ const lcm_weight *lcm_weights_at(const lcm_weights *w, size_t i) { return &w->it
 const char *lcm_weights_layout(const lcm_weights *w) { return w->torch ? lcm_torch_layout(w->torch) : "safetensors"; }
 const char *lcm_weights_meta(const lcm_weights *w, const char *key) { return w->st ? lcm_st_meta(w->st, key) : NULL; }
 
+static int by_name(const void *key, const void *item) { return strcmp(key, ((const lcm_weight *)item)->name); }
+
 const lcm_weight *lcm_weights_find(const lcm_weights *w, const char *name) {
-    for (size_t i = 0; i < w->n; i++)
-        if (strcmp(w->items[i].name, name) == 0) return &w->items[i];
-    return NULL;
+    const lcm_st_tensor *t = w->st ? lcm_st_find(w->st, name) : NULL;
+    if (w->torch) return bsearch(name, w->items, w->n, sizeof *w->items, by_name); /* torch_file.h lists by name */
+    return t ? &w->items[t - lcm_st_at(w->st, 0)] : NULL;
 }
 
 lcm_status lcm_weights_read(lcm_ctx *ctx, real *dst, lcm_weights *w, const lcm_weight *t, int64_t first, int64_t n) {
