@@ -11,7 +11,7 @@ static int run(cli *c, int argc, char **argv) {
     cli_list set = {0};
     const cli_option table[] = {
         CLI_STRING("out", 'o', &out, "FILE", "the new model file"),
-        CLI_STRING("kind", 'k', &o.kind, "KIND", "sonar, lcm or blaser: what it must be; else told by the names of the tensors"),
+        CLI_STRING("kind", 'k', &o.kind, "KIND", "sonar, lcm, blaser or llama: what it must be; else told by the names of the tensors"),
         CLI_STRING("tokenizer", 0, &o.tokenizer, "FILE", "SONAR: its SentencePiece model"),
         CLI_STRING("langs", 'l', &o.langs, "NAME", "SONAR: nllb (202 languages), none, or a file of codes; else by the vocabulary"),
         CLI_ENUM("part", 'p', &o.parts, part_names, "PART", "SONAR: what to take"),

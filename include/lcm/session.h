@@ -22,15 +22,15 @@ LCM_API void lcm_session_free(lcm_session *s); /* NULL is allowed */
 
 /* Sentences to concepts: out [n, D], row i for text[i] (len[i] bytes of UTF-8). cut [n] (may be
  * NULL) becomes 1 for a sentence that exceeds the encoder's window: only its beginning counts then.
- * lang: a language of the SONAR file, NULL = its first. A row does not depend on the others, up to
- * rounding. LCM_ERR_UTF8 and LCM_ERR_LIMIT name the sentence (from 1); LCM_ERR_NOTFOUND: no such language;
+ * lang: a language of the SONAR file or an alias of one ("en", "zh-TW"), NULL = eng_Latn, else its first. A row does
+ * not depend on the others, up to rounding. LCM_ERR_UTF8 and LCM_ERR_LIMIT name the sentence (from 1); LCM_ERR_NOTFOUND: no such language;
  * LCM_ERR_ARG: the encoder is not loaded. */
 LCM_API lcm_status lcm_session_encode(lcm_ctx *ctx, float *out, uint8_t *cut, lcm_session *s, const char *const *text,
                                       const size_t *len, size_t n, const char *lang);
 
 typedef struct lcm_decode_opts {
     int64_t beam;     /* 1 … 64; 0 = the bundle's */
-    const char *lang; /* NULL = the SONAR file's first */
+    const char *lang; /* as for encoding: the language of the text that is wanted */
     /* 1: the likeliest hypothesis. 0: the one whose own encoding is nearest to the vector, when the encoder
      * is loaded and beam > 1; more exact on vectors of real sentences. */
     bool likeliest;

@@ -44,6 +44,13 @@ lcm_status lcm_sonar_write(lcm_ctx *ctx, lcm_buf *out, const lcm_sonar *m, const
     return st;
 }
 
+/* English, as SONAR's model card has it; without that, the first. */
+static const char *default_lang(const char *const *langs, int n) {
+    for (int i = 0; i < n; i++)
+        if (strcmp(langs[i], "eng_Latn") == 0) return langs[i];
+    return langs[0];
+}
+
 static lcm_status load_tokenizer(lcm_ctx *ctx, lcm_sonar_file *f, const lcm_st *st) {
     const lcm_st_tensor *t;
     const char *meta = lcm_st_meta(st, "lcm.langs");
@@ -58,7 +65,7 @@ static lcm_status load_tokenizer(lcm_ctx *ctx, lcm_sonar_file *f, const lcm_st *
     if (s == LCM_OK) s = lcm_tokenizer_load(ctx, &f->tok, t->data, t->nbytes, langs, n, 0);
     if (s == LCM_OK) {
         f->lang = -1;
-        if (n > 0) s = lcm_tokenizer_lang_id(ctx, &f->lang, f->tok, langs[0]);
+        if (n > 0) s = lcm_tokenizer_lang_id(ctx, &f->lang, f->tok, default_lang(langs, n));
     }
     free(copy);
     return s;

@@ -15,7 +15,7 @@
 typedef struct lcm_sonar_file {
     lcm_sonar *model;
     lcm_tokenizer *tok;
-    int32_t lang;     /* id of the first language; -1 when the tokeniser has none */
+    int32_t lang;     /* id of the default language: eng_Latn, else the first; -1 when there is none */
     uint64_t space;
     char space_hex[17];
 } lcm_sonar_file;
