@@ -88,7 +88,8 @@ typedef struct contrast {
     real *y; /* (rows, n) */
 } contrast;
 
-static void contrast_rows(double *out, const contrast *c) {
+/* compat: the negatives are the concepts of other documents. */
+static void contrast_rows(double *out, const contrast *c, bool compat) {
     const lcm_forecast_job *job = c->r->job;
     lcm_squared_norms(c->p2, prediction(c->r, c->row), c->rows, job->D);
     lcm_squared_norms(c->x2, job->x + c->first * job->D, c->n, job->D);
@@ -99,8 +100,8 @@ static void contrast_rows(double *out, const contrast *c) {
         int64_t at = begin + c->r->pos[c->row + i], n = 0, farther = 0;
         const real *y = c->y + i * c->n;
         for (int64_t k = 0; k < c->n; k++) {
-            bool near = k >= at - 1 && k <= at + 1 && k >= begin && k < end;
-            if (near) continue;
+            bool own = k >= begin && k < end, near = own && k >= at - 1 && k <= at + 1;
+            if (compat ? own : near) continue;
             n++;
             farther += (double)y[k] > (double)y[at] + 1e-6 * (c->p2[i] + c->x2[k]);
         }
@@ -108,7 +109,7 @@ static void contrast_rows(double *out, const contrast *c) {
     }
 }
 
-static lcm_status score_ca(lcm_ctx *ctx, double *out, const lcm_next_result *r, const lcm_next_opts *o) {
+static lcm_status contrastive(lcm_ctx *ctx, double *out, const lcm_next_result *r, const lcm_next_opts *o, bool compat) {
     const lcm_forecast_job *job = r->job;
     contrast c = {.r = r};
     for (int64_t d = 0; d < job->n; d += o->batch_docs) {
@@ -122,7 +123,7 @@ static lcm_status score_ca(lcm_ctx *ctx, double *out, const lcm_next_result *r, 
         st = lcm_calloc(ctx, &c.p2, (size_t)c.rows, sizeof *c.p2);
         if (st == LCM_OK) st = lcm_calloc(ctx, &c.x2, (size_t)c.n, sizeof *c.x2);
         if (st == LCM_OK) st = lcm_calloc(ctx, &c.y, (size_t)(c.rows * c.n), sizeof *c.y);
-        if (st == LCM_OK) contrast_rows(out, &c);
+        if (st == LCM_OK) contrast_rows(out, &c, compat);
         free(c.p2);
         free(c.x2);
         free(c.y);
@@ -133,8 +134,21 @@ static lcm_status score_ca(lcm_ctx *ctx, double *out, const lcm_next_result *r, 
     return LCM_OK;
 }
 
-const lcm_next_measure lcm_next_measures[] = {{"l2", score_l2},   {"l2_r", score_l2_r}, {"ca", score_ca},
-                                              {"par", score_par}, {"cos", score_cos},   {0}};
+static lcm_status score_ca(lcm_ctx *ctx, double *out, const lcm_next_result *r, const lcm_next_opts *o) {
+    return contrastive(ctx, out, r, o, false);
+}
+
+static lcm_status score_ca_compat(lcm_ctx *ctx, double *out, const lcm_next_result *r, const lcm_next_opts *o) {
+    return contrastive(ctx, out, r, o, true);
+}
+
+const lcm_next_measure lcm_next_measures[] = {{"l2", LCM_BETTER_LOWER, score_l2},
+                                              {"l2_r", LCM_BETTER_LOWER, score_l2_r},
+                                              {"ca", LCM_BETTER_HIGHER, score_ca},
+                                              {"par", LCM_BETTER_NEITHER, score_par},
+                                              {"cos", LCM_BETTER_HIGHER, score_cos},
+                                              {"ca_compat", LCM_BETTER_HIGHER, score_ca_compat},
+                                              {0}};
 static_assert(sizeof lcm_next_measures / sizeof *lcm_next_measures == LCM_NEXT_MEASURES + 1, "count of measures");
 
 /* ---- all of them ---- */

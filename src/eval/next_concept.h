@@ -3,6 +3,7 @@
 #define LCM_NEXT_CONCEPT_H
 
 #include "eval/forecast.h"
+#include "eval/results.h"
 #include "sonar/codec.h"
 
 typedef struct lcm_next_opts {
@@ -28,14 +29,17 @@ typedef struct lcm_next_result {
  *         are farther from p than x is. Ties within the rounding of single precision do not count
  *   par   max cos(p, x_m) / max cos(x, x_m) over the concepts x_m before x; undefined where the
  *         divisor is not positive
- *   cos   cos(p, x) */
+ *   cos   cos(p, x)
+ *   ca_compat  ca as the reference code has it: the concepts of all other documents of the batch, and no others;
+ *         undefined in a batch of one document */
 typedef struct lcm_next_measure {
     const char *name;
+    lcm_better better;
     lcm_status (*score)(lcm_ctx *ctx, double *out, const lcm_next_result *r, const lcm_next_opts *o);
 } lcm_next_measure;
 
 extern const lcm_next_measure lcm_next_measures[]; /* ends with name = NULL */
-enum { LCM_NEXT_MEASURES = 5 };
+enum { LCM_NEXT_MEASURES = 6 };
 
 typedef struct lcm_next_scores {
     double mean[LCM_NEXT_MEASURES]; /* NAN when nothing was measured */

@@ -227,10 +227,6 @@ lcm_status lcm_task_score_texts(lcm_ctx *ctx, lcm_results *r, size_t row, const 
 
 /* ---- next ---- */
 
-/* In the order of lcm_next_measures. */
-static const lcm_better next_better[LCM_NEXT_MEASURES] = {LCM_BETTER_LOWER, LCM_BETTER_LOWER, LCM_BETTER_HIGHER,
-                                                          LCM_BETTER_NEITHER, LCM_BETTER_HIGHER};
-
 static void means_of_documents(double *values, double *weights, const double *v, const lcm_next_result *p) {
     for (int64_t i = 0; i < p->job->n; i++) values[i] = weights[i] = 0;
     for (int64_t i = 0; i < p->rows; i++) {
@@ -247,7 +243,7 @@ static lcm_status measure_next(lcm_ctx *ctx, lcm_results *r, size_t row, const l
         const lcm_next_measure *measure = &lcm_next_measures[m];
         double *values, *weights;
         if (!lcm_task_wants(task, measure->name)) continue;
-        LCM_TRY(lcm_results_metric(ctx, &values, &weights, r, row, measure->name, next_better[m]));
+        LCM_TRY(lcm_results_metric(ctx, &values, &weights, r, row, measure->name, measure->better));
         LCM_TRY(measure->score(ctx, v, p, opts));
         means_of_documents(values, weights, v, p);
     }

@@ -318,24 +318,27 @@ static void measures_against_loops(void **state) {
     lcm_forecaster oracle = lcm_forecast_baseline(&lcm_baselines[0], NULL);
     lcm_next_opts o = {.batch_docs = BATCH};
     lcm_next_scores s;
-    double l2 = 0, ca = 0, par = 0, cos = 0;
-    int64_t row = 0, n_par = 0, n_ca = 0;
+    double l2 = 0, ca = 0, par = 0, cos = 0, compat = 0;
+    int64_t row = 0, n_par = 0, n_ca = 0, n_compat = 0;
     ask(&d, 1, 0);
     ok(f, noisy.predict(f->ctx, d.p, &noisy, &d.job, 4));
     for (int64_t i = 0; i < N; i++)
         for (int32_t t = 1; t < d.to[i]; t++, row++) {
             const real *p = d.p + row * DIM, *x = d.x + (d.off[i] + t) * DIM;
             int64_t first = d.off[i / BATCH * BATCH], last = d.off[i / BATCH * BATCH + BATCH < N ? i / BATCH * BATCH + BATCH : N];
-            int64_t at = d.off[i] + t, n = 0, farther = 0;
+            int64_t at = d.off[i] + t, n = 0, farther = 0, n_others = 0, others = 0;
             double theirs = best_cosine(x, d.x + d.off[i] * DIM, t);
             l2 += lcm_l2(p, x, DIM);
             cos += lcm_cosine(p, x, DIM);
             if (theirs > 0) par += best_cosine(p, d.x + d.off[i] * DIM, t) / theirs, n_par++;
             for (int64_t k = first; k < last; k++) {
+                bool closer = lcm_l2(p, d.x + k * DIM, DIM) <= lcm_l2(p, x, DIM);
+                if (k < d.off[i] || k >= d.off[i + 1]) n_others++, others += !closer;
                 if (k == at || k == at - 1 || (k == at + 1 && k < d.off[i + 1])) continue; /* t >= 1: at - 1 is ours */
                 n++;
-                farther += lcm_l2(p, d.x + k * DIM, DIM) > lcm_l2(p, x, DIM);
+                farther += !closer;
             }
+            if (n_others) compat += (double)others / (double)n_others, n_compat++;
             if (n) ca += (double)farther / (double)n, n_ca++;
         }
     ok(f, lcm_next_evaluate(f->ctx, &s, &noisy, &d.job, 4, &o));
@@ -350,6 +353,9 @@ static void measures_against_loops(void **state) {
     assert_int_equal(s.n[3], n_par);
     assert_true(fabs(s.mean[3] - par / (double)n_par) < 1e-9);
     assert_true(fabs(s.mean[4] - cos / (double)row) < 1e-9);
+    assert_true(n_compat < row); /* the last batch has no other document */
+    assert_int_equal(s.n[5], n_compat);
+    assert_true(fabs(s.mean[5] - compat / (double)n_compat) < 1e-9);
 
     o.codec = f->codec;
     o.beam = lcm_beam_opts_default();

@@ -1,0 +1,47 @@
+/* Mutual information of a sentence and what comes before it, arXiv 2412.08821 §2.4.1, in nats per token:
+ *
+ *   MI = ( log p(s | the 10 sentences before) - log p(s) ) / |s|
+ *
+ * The paper prints the two terms in the other order; its text and its reference code mean this one: positive when the
+ * context helps. p is any language model, behind a callback. */
+#ifndef LCM_MUTUAL_INFO_H
+#define LCM_MUTUAL_INFO_H
+
+#include "base/mem.h"
+
+typedef struct lcm_scored_text {
+    const char *context; /* read, not scored; context_len 0: none */
+    size_t context_len;
+    const char *text;
+    size_t len;
+    double log_prob;     /* out: natural logarithm, summed over tokens of the text */
+    int64_t tokens;      /* out */
+} lcm_scored_text;
+
+/* Fills log_prob and tokens of n texts. A text is to have the same tokens with any context and without one. */
+typedef lcm_status (*lcm_score_texts_fn)(lcm_ctx *ctx, void *self, lcm_scored_text *texts, size_t n);
+
+typedef struct lcm_mi_item {
+    const char *context; /* the whole true text before, sentences parted by '\n'; its last ones are used */
+    size_t context_len;
+    const char *sentence;
+    size_t len;
+} lcm_mi_item;
+
+typedef struct lcm_mi_opts {
+    int64_t sentences; /* of context, at most; 0: none, and MI is 0 */
+    bool compat;       /* as the reference code: a line end behind the sentence is scored, too */
+} lcm_mi_opts;
+
+lcm_mi_opts lcm_mi_defaults(void); /* 10 sentences, not compat */
+
+/* mi (n): NAN for a sentence of no token. tokens (n): weights of the mean over a corpus. What is scored is "\n" and the
+ * sentence; sentences of the context are joined by a space. LCM_ERR_NUMERIC when a logarithm is not finite or above 0;
+ * LCM_ERR_ARG when a text has other numbers of tokens with and without its context; messages count items from 1. */
+lcm_status lcm_mutual_info(lcm_ctx *ctx, double *mi, double *tokens, lcm_score_texts_fn score, void *self,
+                           const lcm_mi_item *items, size_t n, const lcm_mi_opts *opts);
+
+/* The callback for a token-level model: self is its lcm_llama_file. */
+lcm_status lcm_mi_score_llama(lcm_ctx *ctx, void *self, lcm_scored_text *texts, size_t n);
+
+#endif
