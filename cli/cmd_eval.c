@@ -382,6 +382,10 @@ static const cli_command tasks[] = {
      .max_args = 1, .run = cli_eval_run,
      .about = "Runs every system on the documents of a task (examples/tasks; docs/evaluation.md) and measures all alike.\n"
               "A server that fails is left out and named, with exit code 1; the other systems keep their rows."},
+    {.name = "eval fluency", .help = "calibrate a token model to tell acceptable sentences", .args = "PAIRS", .min_args = 1, .max_args = 1,
+     .run = cli_eval_fluency,
+     .about = "Fits the metric 'fluency' of lcm eval run to minimal pairs such as BLiMP's (.jsonl, .jsonl.zst), and measures it on\n"
+              "phenomena that were not fitted on."},
     {.name = "eval reconstruct", .help = "sentences through the autoencoder, clean and noised", .args = "INPUT…", .min_args = 1,
      .max_args = -1, .run = run_reconstruct,
      .about = "Cuts documents into sentences, encodes and decodes them: exact match, BLEU, chrF, distance."},

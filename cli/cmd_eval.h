@@ -16,5 +16,6 @@ typedef struct cli_numbers {
 int cli_parse_numbers(cli *c, cli_numbers *out, const char *option, const char *text, double lo, double hi, bool whole);
 
 int cli_eval_run(cli *c, int argc, char **argv);
+int cli_eval_fluency(cli *c, int argc, char **argv);
 
 #endif

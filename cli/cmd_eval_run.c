@@ -171,6 +171,25 @@ static void print_table(cli *c, const json_t *rows) {
     cli_print(c, "\n");
 }
 
+static void print_share(cli *c, const json_t *facts, const char *key, const char *what) {
+    cli_print(c, " %.1f %% %s", 100 * json_number_value(json_object_get(facts, key)), what);
+}
+
+/* Scores of learned metrics never stand without how good these are. */
+static void print_learned(cli *c, const json_t *facts) {
+    const json_t *coherence = json_object_get(json_object_get(facts, "coherence"), "held_out"), *fluency = json_object_get(facts, "fluency");
+    if (coherence) {
+        cli_print(c, "\ncoherence: our discriminator; of %lld held-out documents it knows", (long long)json_integer_value(json_object_get(coherence, "documents")));
+        print_share(c, coherence, "shuffled_accuracy", "from their shuffled selves,");
+        print_share(c, coherence, "foreign_accuracy", "from those with a foreign second half\n");
+    }
+    if (fluency) {
+        cli_print(c, "\nfluency: our calibration; of %lld held-out pairs it knows", (long long)json_integer_value(json_object_get(fluency, "held_out_pairs")));
+        print_share(c, fluency, "pair_accuracy", "by likelihood, and puts");
+        print_share(c, fluency, "sentence_accuracy", "of the sentences on the right side\n");
+    }
+}
+
 static int finish(cli *c, char *text, size_t n_failed, const options *opts) {
     json_t *root = json_loads(text, 0, NULL), *failed = json_object_get(json_object_get(root, "facts"), "failed"), *why;
     const char *name;
@@ -179,6 +198,7 @@ static int finish(cli *c, char *text, size_t n_failed, const options *opts) {
     json_object_foreach(failed, name, why) cli_error(c, "%s: left out: %s", name, json_string_value(why));
     if (root && !opts->as_json) {
         print_table(c, json_object_get(root, "rows"));
+        print_learned(c, json_object_get(root, "facts"));
         json_decref(root);
     } else code = cli_print_json(c, root, 2);
     if (opts->o.out) cli_note(c, "results are in %s", opts->o.out);
@@ -230,6 +250,7 @@ int cli_eval_run(cli *c, int argc, char **argv) {
         CLI_STRING("sonar", 0, &opts.o.sonar, "FILE", "autoencoder of baselines and measures, if not the first model's"),
         CLI_STRING("train-store", 0, &opts.o.train_store, "DIR", "what the baselines mean and nearest learn from"),
         CLI_STRING("coherence", 0, &opts.o.coherence, "FILE", "discriminator for the metric coherence"),
+        CLI_STRING("fluency", 0, &opts.o.fluency, "FILE", "calibration for the metric fluency (lcm eval fluency)"),
         CLI_STRING("seeds", 0, &opts.seeds, "N,N", "one evaluation each, of systems that draw"),
         CLI_INT("max-documents", 'n', &opts.o.max_documents, 0, 1e9, "the first so many; 0: as the task says"),
         CLI_STRING("out", 'o', &opts.o.out, "DIR", "folder for results and texts"),
@@ -253,4 +274,24 @@ int cli_eval_run(cli *c, int argc, char **argv) {
     cli_list_free(&opts.judges);
     cli_list_free(&opts.judge_prompts);
     return code;
+}
+
+int cli_eval_fluency(cli *c, int argc, char **argv) {
+    const char *model = NULL, *out = NULL;
+    int64_t max_pairs = 0;
+    char *report = NULL;
+    const cli_option table[] = {
+        CLI_STRING("model", 'm', &model, "FILE", "token model, a file of kind llama"),
+        CLI_STRING("out", 'o', &out, "FILE", "calibration to write"),
+        CLI_INT("max-pairs", 'n', &max_pairs, 0, 1e9, "about so many, evenly spread; 0: all"),
+        CLI_END,
+    };
+    lcm_status st;
+    if (!cli_parse(c, argc, argv, table)) return c->exit_code;
+    if (model == NULL || out == NULL) return cli_usage_error(c, "--%s is missing", model ? "out" : "model");
+    st = lcm_eval_fluency(c->ctx, &report, model, c->args[0], max_pairs, out);
+    if (st) return cli_status(c, st);
+    cli_print(c, "%s\n", report);
+    lcm_free(report);
+    return CLI_OK;
 }

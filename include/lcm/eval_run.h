@@ -28,7 +28,7 @@ typedef struct lcm_eval_request {
 typedef int (*lcm_eval_complete_fn)(void *user, char **text, const lcm_eval_request *request, char *error, size_t cap);
 
 typedef struct lcm_eval_model {
-    const char *name, *path; /* name: in reports, unique; path: bundle folder */
+    const char *name, *path; /* name: in reports, unique; path: bundle folder, or a model file of kind "llama" */
 } lcm_eval_model;
 
 typedef struct lcm_eval_remote {
@@ -62,6 +62,7 @@ typedef struct lcm_eval_run_opts {
     const char *sonar;                 /* autoencoder of baselines and vector measures; NULL: the first model's */
     const char *train_store;           /* of the baselines mean and nearest */
     const char *coherence;             /* discriminator for the metric "coherence"; NULL: without */
+    const char *fluency;               /* calibration for the metric "fluency" (lcm_eval_fluency); NULL: without */
     const int64_t *seeds;              /* one evaluation each, of systems that draw */
     size_t n_seeds;
     int64_t max_documents;             /* in place of the task's; 0: the task's */
@@ -75,6 +76,12 @@ LCM_API lcm_eval_run_opts lcm_eval_run_defaults(void);
  * *n_failed counts them. LCM_ERR_ARG: a task or a system that cannot be run, before any work is done where that can
  * be known; LCM_ERR_FORMAT, LCM_ERR_NOTFOUND, LCM_ERR_LIMIT: a context that a model cannot read. */
 LCM_API lcm_status lcm_eval_run(lcm_ctx *ctx, char **results, size_t *n_failed, const lcm_eval_run_opts *opts);
+
+/* Calibrates the token model `model` (a file of kind "llama") to tell acceptable sentences: `pairs` has BLiMP's, an object
+ * with "good", "bad" and "uid" a line. Half of the phenomena are fitted on, the others measured on. max_pairs: about so
+ * many, evenly spread; 0: all. Writes the file `out`; *report (lcm_free) is JSON with the fit and its accuracy. */
+LCM_API lcm_status lcm_eval_fluency(lcm_ctx *ctx, char **report, const char *model, const char *pairs, int64_t max_pairs,
+                                    const char *out);
 
 #ifdef __cplusplus
 }

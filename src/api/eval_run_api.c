@@ -14,7 +14,8 @@ typedef struct run {
     lcm_eval_task task;
     lcm_task_data data;
     lcm_results results;
-    lcm_bundle *first;         /* of the first model; open to the end */
+    lcm_bundle *first;         /* of the first concept model; open to the end */
+    size_t first_at;
     lcm_coder coder;           /* when o->sonar names it */
     lcm_codec *own_codec;      /* of `first`, when nothing else is the reference */
     lcm_codec *codec;          /* of baselines and vector measures; NULL: there is none */
@@ -22,6 +23,7 @@ typedef struct run {
     uint64_t space;            /* of `codec`, 0 without */
     lcm_store *train;
     lcm_coherence *coherence;
+    lcm_fluency fluency;       /* file.model NULL: none */
     json_t *failed, *systems;  /* names and why; what is worth telling of a system */
     json_t *lines;             /* of texts.jsonl */
     real *x, *ends;            /* concepts of the documents and the endings, in the space `vectors_of` */
@@ -87,11 +89,28 @@ static lcm_status open_model(lcm_ctx *ctx, lcm_bundle **out, const lcm_eval_mode
     return lcm_bundle_open(ctx, out, m->path, LCM_LOAD_ENCODER | LCM_LOAD_DECODER | LCM_LOAD_MODEL);
 }
 
+static lcm_status is_llama(lcm_ctx *ctx, bool *out, const char *path) {
+    lcm_model_meta meta;
+    lcm_st *st;
+    *out = false;
+    if (lcm_is_dir(path)) return LCM_OK;
+    LCM_TRY(lcm_model_open(ctx, &st, &meta, path, NULL));
+    *out = strcmp(meta.kind, "llama") == 0;
+    lcm_model_meta_free(&meta);
+    lcm_st_close(st);
+    return LCM_OK;
+}
+
 /* The autoencoder of baselines and of vector measures. */
 static lcm_status open_reference(lcm_ctx *ctx, run *r) {
     const lcm_eval_run_opts *o = r->o;
     r->beam = lcm_beam_opts_default();
-    if (o->n_models) LCM_TRY(open_model(ctx, &r->first, &o->models[0]));
+    for (size_t i = 0; i < o->n_models && r->first == NULL; i++) {
+        bool llama;
+        LCM_TRY(is_llama(ctx, &llama, o->models[i].path));
+        r->first_at = i;
+        if (!llama) LCM_TRY(open_model(ctx, &r->first, &o->models[i]));
+    }
     if (o->sonar) {
         LCM_TRY(lcm_coder_open(ctx, &r->coder, o->sonar, r->beam.beam_size));
         r->codec = r->coder.codec;
@@ -136,6 +155,11 @@ static lcm_status open_coherence(lcm_ctx *ctx, run *r) {
     return st;
 }
 
+/* Only token models choose an ending without concepts. */
+static bool needs_vectors(const run *r) {
+    return r->task.kind == LCM_EVAL_NEXT || (r->task.kind == LCM_EVAL_CLOZE && r->o->n_baselines + r->o->n_remotes > 0);
+}
+
 /* A mistake in the last system should not cost the work on those before it. */
 static lcm_status check_systems(lcm_ctx *ctx, const run *r) {
     const lcm_baseline_needs needs = {.codec = r->codec, .train = r->train, .beam = &r->beam};
@@ -145,6 +169,9 @@ static lcm_status check_systems(lcm_ctx *ctx, const run *r) {
     for (size_t i = 0; i < r->o->n_baselines && !on_vectors(r); i++) LCM_TRY(lcm_generator_baseline(ctx, &g, r->o->baselines[i], &needs));
     for (size_t i = 0; i < r->o->n_baselines && on_vectors(r); i++) LCM_TRY(find_forecaster(ctx, &b, r, r->o->baselines[i]));
     for (size_t i = 0; i < r->o->n_models; i++) {
+        bool llama;
+        LCM_TRY(is_llama(ctx, &llama, r->o->models[i].path));
+        if (llama) continue;
         LCM_TRY(lcm_bundle_files(ctx, sonar, model, sizeof sonar, r->o->models[i].path));
         if (!lcm_exists(sonar) || !lcm_exists(model))
             LCM_FAIL(ctx, LCM_ERR_NOTFOUND, "'%s': no bundle with autoencoder and concept model", r->o->models[i].path);
@@ -157,14 +184,18 @@ static lcm_status open_inputs(lcm_ctx *ctx, run *r) {
     LCM_TRY(check_options(ctx, o));
     LCM_TRY(lcm_eval_task_load(ctx, &r->task, o->task));
     if (o->max_documents) r->task.max_documents = o->max_documents;
-    LCM_TRY(lcm_task_check_metrics(ctx, &r->task, o->coherence != NULL));
+    LCM_TRY(lcm_task_check_metrics(ctx, &r->task, (o->coherence ? LCM_NEEDS_COHERENCE : 0u) | (o->fluency ? LCM_NEEDS_FLUENCY : 0u)));
     if (o->out) LCM_TRY(lcm_mkdirs(ctx, o->out));
     LCM_TRY(lcm_results_init(ctx, &r->results, r->task.name));
     LCM_TRY(lcm_task_data_read(ctx, &r->data, &r->results, &r->task, o->data, o->n_data));
     LCM_TRY(open_reference(ctx, r));
-    if (on_vectors(r) && r->codec == NULL) LCM_FAIL(ctx, LCM_ERR_ARG, "a task of kind '%s' needs an autoencoder", lcm_eval_kind_names[r->task.kind]);
+    if (needs_vectors(r) && r->codec == NULL) LCM_FAIL(ctx, LCM_ERR_ARG, "a task of kind '%s' needs an autoencoder", lcm_eval_kind_names[r->task.kind]);
     if (o->train_store) LCM_TRY(open_store(ctx, r));
     if (o->coherence && !on_vectors(r)) LCM_TRY(open_coherence(ctx, r));
+    if (o->fluency && !on_vectors(r)) {
+        LCM_TRY(lcm_fluency_load(ctx, &r->fluency, o->fluency));
+        lcm_report_set(&r->results.facts, "fluency", lcm_config_write(&r->fluency.fit, lcm_fluency_fields));
+    }
     return check_systems(ctx, r);
 }
 
@@ -205,7 +236,7 @@ static lcm_status judge(lcm_ctx *ctx, run *r, size_t row, const lcm_eval_judge *
 
 static lcm_status score_texts(lcm_ctx *ctx, run *r, size_t row, const lcm_sentences *written) {
     lcm_written w = {.given = &r->data.given, .reference = &r->data.reference, .text = written, .codec = r->codec,
-                     .coherence = r->coherence};
+                     .coherence = r->coherence, .fluency = r->fluency.file.model ? &r->fluency : NULL};
     LCM_TRY(lcm_task_score_texts(ctx, &r->results, row, &r->task, &w));
     for (size_t i = 0; i < r->o->n_judges; i++) LCM_TRY(judge(ctx, r, row, &r->o->judges[i], &w));
     return LCM_OK;
@@ -291,6 +322,20 @@ static lcm_status run_vectors(lcm_ctx *ctx, run *r, const contestant *c, int64_t
     return st;
 }
 
+static lcm_status run_choice(lcm_ctx *ctx, run *r, const contestant *c) {
+    double *likelihood, t0 = lcm_now();
+    size_t row;
+    lcm_status st;
+    LCM_TRY(lcm_calloc(ctx, &likelihood, (size_t)r->data.reference.n + 1, sizeof *likelihood));
+    st = c->generator->likelihood(ctx, likelihood, c->generator, &r->data.given, &r->data.reference);
+    t0 = lcm_now() - t0;
+    if (st == LCM_OK) st = new_row(ctx, r, &row, c, LCM_NO_SEED);
+    if (st == LCM_OK) r->results.rows[row].seconds = t0;
+    if (st == LCM_OK) st = lcm_task_score_choice(ctx, &r->results, row, &r->task, &r->data.reference, likelihood);
+    free(likelihood);
+    return st;
+}
+
 static lcm_status run_seeds(lcm_ctx *ctx, run *r, const contestant *c) {
     for (size_t i = 0; i < (c->seeded ? r->o->n_seeds : 1); i++) {
         int64_t seed = c->seeded ? r->o->seeds[i] : LCM_NO_SEED;
@@ -346,11 +391,32 @@ static lcm_status run_bundle(lcm_ctx *ctx, run *r, const lcm_eval_model *m, cons
     return LCM_OK;
 }
 
+static lcm_status run_llama(lcm_ctx *ctx, run *r, const lcm_eval_model *m) {
+    lcm_llama_file file;
+    lcm_llama_writer w = {.file = &file};
+    lcm_writer_forecast wf = {.texts = &r->data.given, .task = &r->task, .codec = r->codec};
+    contestant c = {.name = m->name, .kind = "llama", .codec = r->codec, .space = r->space};
+    lcm_generator g;
+    lcm_forecaster f;
+    lcm_status st;
+    LCM_TRY(lcm_llama_load(ctx, &file, m->path, false));
+    g = lcm_generator_llama(m->name, &w, &r->task);
+    wf.generator = c.generator = &g;
+    f = lcm_forecast_writer(&wf);
+    c.forecaster = &f;
+    c.parameters = g.parameters;
+    c.seeded = g.seeded;
+    st = r->task.kind == LCM_EVAL_CLOZE ? run_choice(ctx, r, &c) : run_seeds(ctx, r, &c);
+    if (!on_vectors(r)) lcm_report_set(&r->systems, m->name, json_pack("{s:I}", "window_full", (json_int_t)w.window_ends));
+    lcm_llama_file_close(&file);
+    return st ? lcm_fail_within(ctx, st, "'%s'", m->name) : LCM_OK;
+}
+
 static lcm_status run_model(lcm_ctx *ctx, run *r, const lcm_eval_model *m) {
     lcm_bundle *own = NULL, *b = r->first;
     lcm_codec *codec = NULL;
     lcm_status st = LCM_OK;
-    if (m != &r->o->models[0]) st = open_model(ctx, &own, m);
+    if (m != &r->o->models[r->first_at]) st = open_model(ctx, &own, m);
     if (own) b = own;
     if (st == LCM_OK && b == r->first && r->own_codec) st = run_bundle(ctx, r, m, b, r->own_codec);
     else if (st == LCM_OK) {
@@ -429,6 +495,7 @@ static void close_run(run *r) {
     free(r->x);
     free(r->ends);
     lcm_coherence_free(r->coherence);
+    lcm_fluency_close(&r->fluency);
     lcm_store_close(r->train);
     lcm_codec_free(r->own_codec);
     lcm_coder_close(&r->coder);
@@ -444,7 +511,11 @@ lcm_status lcm_eval_run(lcm_ctx *ctx, char **results, size_t *n_failed, const lc
     *results = NULL;
     *n_failed = 0;
     for (size_t i = 0; st == LCM_OK && i < o->n_baselines; i++) st = run_baseline(ctx, &r, o->baselines[i]);
-    for (size_t i = 0; st == LCM_OK && i < o->n_models; i++) st = run_model(ctx, &r, &o->models[i]);
+    for (size_t i = 0; st == LCM_OK && i < o->n_models; i++) {
+        bool llama = false;
+        st = is_llama(ctx, &llama, o->models[i].path);
+        if (st == LCM_OK) st = llama ? run_llama(ctx, &r, &o->models[i]) : run_model(ctx, &r, &o->models[i]);
+    }
     for (size_t i = 0; st == LCM_OK && i < o->n_remotes; i++) st = run_remote(ctx, &r, &o->remotes[i]);
     if (st == LCM_OK) st = finish(ctx, &r, n_failed);
     if (st == LCM_OK) st = lcm_results_write(ctx, results, &r.results);
@@ -456,4 +527,16 @@ lcm_status lcm_eval_run(lcm_ctx *ctx, char **results, size_t *n_failed, const lc
     }
     close_run(&r);
     return st;
+}
+
+lcm_status lcm_eval_fluency(lcm_ctx *ctx, char **report, const char *model, const char *pairs, int64_t max_pairs, const char *out) {
+    lcm_llama_file file;
+    lcm_fluency_fit fit;
+    lcm_status st;
+    *report = NULL;
+    LCM_TRY(lcm_llama_load(ctx, &file, model, false));
+    st = lcm_fluency_calibrate(ctx, &fit, &file, pairs, max_pairs);
+    lcm_llama_file_close(&file);
+    if (st == LCM_OK) st = lcm_fluency_save(ctx, &fit, model, pairs, out);
+    return st ? st : lcm_report_finish(ctx, report, lcm_config_write(&fit, lcm_fluency_fields));
 }

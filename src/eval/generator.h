@@ -9,6 +9,7 @@
 #include "eval/task_file.h"
 #include "lcm/eval_run.h"
 #include "lcm/generate.h"
+#include "llama/llama_io.h"
 #include "sonar/affixes.h"
 
 typedef struct lcm_generator_job {
@@ -25,6 +26,9 @@ struct lcm_generator {
     /* Appends one document per context: what follows it; may be empty. `out` ends with whole documents only
      * on success. */
     lcm_status (*go_on)(lcm_ctx *ctx, lcm_sentences *out, const lcm_generator *g, const lcm_generator_job *job, uint64_t seed);
+    /* NULL for those that cannot tell. out (text->n): natural log-probability per token of each sentence of document d
+     * of `text`, by itself behind context d. */
+    lcm_status (*likelihood)(lcm_ctx *ctx, double *out, const lcm_generator *g, const lcm_sentences *given, const lcm_sentences *text);
     void *self;
     int64_t k; /* of lead-k */
 };
@@ -60,6 +64,16 @@ typedef struct lcm_concept_writer {
 } lcm_concept_writer;
 
 lcm_generator lcm_generator_concept(const char *name, lcm_concept_writer *w);
+
+/* ---- token models ---- */
+
+typedef struct lcm_llama_writer {
+    const lcm_llama_file *file; /* borrowed */
+    int64_t window_ends;        /* grows: texts that ended because the window was full */
+} lcm_llama_writer;
+
+/* Draws when the task's temperature is above 0. A context that fills the window is LCM_ERR_LIMIT. */
+lcm_generator lcm_generator_llama(const char *name, lcm_llama_writer *w, const lcm_eval_task *task);
 
 /* ---- language models that somebody else calls ---- */
 

@@ -165,18 +165,23 @@ static lcm_status coherence(lcm_ctx *ctx, double *values, double *weights, const
     return LCM_OK;
 }
 
+static lcm_status fluency(lcm_ctx *ctx, double *values, double *weights, const lcm_written *w) {
+    return lcm_fluency_score(ctx, values, weights, w->fluency, w->text);
+}
+
 const lcm_text_metric lcm_text_metrics[] = {
-    {"rouge1", LCM_BETTER_HIGHER, false, false, all_rouge_1},
-    {"rouge2", LCM_BETTER_HIGHER, false, false, all_rouge_2},
-    {"rougeL", LCM_BETTER_HIGHER, false, false, all_rouge_l},
-    {"chrf", LCM_BETTER_HIGHER, false, false, all_chrf_of},
-    {"coherence", LCM_BETTER_HIGHER, true, false, coherence},
-    {"ovl3", LCM_BETTER_NEITHER, false, false, all_ovl3_of},
-    {"rep4", LCM_BETTER_LOWER, false, false, all_rep4_of},
-    {"copied", LCM_BETTER_LOWER, false, true, copied},
-    {"repeated", LCM_BETTER_LOWER, false, true, repeated},
-    {"sentences", LCM_BETTER_NEITHER, false, false, count_sentences},
-    {"words", LCM_BETTER_NEITHER, false, false, all_words_of},
+    {"rouge1", LCM_BETTER_HIGHER, LCM_NEEDS_NOTHING, false, all_rouge_1},
+    {"rouge2", LCM_BETTER_HIGHER, LCM_NEEDS_NOTHING, false, all_rouge_2},
+    {"rougeL", LCM_BETTER_HIGHER, LCM_NEEDS_NOTHING, false, all_rouge_l},
+    {"chrf", LCM_BETTER_HIGHER, LCM_NEEDS_NOTHING, false, all_chrf_of},
+    {"coherence", LCM_BETTER_HIGHER, LCM_NEEDS_COHERENCE, false, coherence},
+    {"fluency", LCM_BETTER_HIGHER, LCM_NEEDS_FLUENCY, true, fluency},
+    {"ovl3", LCM_BETTER_NEITHER, LCM_NEEDS_NOTHING, false, all_ovl3_of},
+    {"rep4", LCM_BETTER_LOWER, LCM_NEEDS_NOTHING, false, all_rep4_of},
+    {"copied", LCM_BETTER_LOWER, LCM_NEEDS_NOTHING, true, copied},
+    {"repeated", LCM_BETTER_LOWER, LCM_NEEDS_NOTHING, true, repeated},
+    {"sentences", LCM_BETTER_NEITHER, LCM_NEEDS_NOTHING, false, count_sentences},
+    {"words", LCM_BETTER_NEITHER, LCM_NEEDS_NOTHING, false, all_words_of},
     {0},
 };
 
@@ -197,14 +202,14 @@ static lcm_status no_such_metric(lcm_ctx *ctx, const lcm_eval_task *t, const cha
     LCM_FAIL(ctx, LCM_ERR_ARG, "metric '%.60s': a task of kind '%s' has %s", name, lcm_eval_kind_names[t->kind], list);
 }
 
-lcm_status lcm_task_check_metrics(lcm_ctx *ctx, const lcm_eval_task *t, bool has_coherence) {
+lcm_status lcm_task_check_metrics(lcm_ctx *ctx, const lcm_eval_task *t, unsigned there) {
     bool text = t->kind == LCM_EVAL_COMPLETION || t->kind == LCM_EVAL_SUMMARISE;
     for (size_t k = 0; k < t->n_metrics; k++) {
         size_t i = 0;
         while (metric_name(t, i) && strcmp(metric_name(t, i), t->metrics[k]) != 0) i++;
         if (metric_name(t, i) == NULL) return no_such_metric(ctx, t, t->metrics[k]);
-        if (text && lcm_text_metrics[i].needs_coherence && !has_coherence)
-            LCM_FAIL(ctx, LCM_ERR_ARG, "metric '%s' needs a discriminator", t->metrics[k]);
+        if (text && (lcm_text_metrics[i].needs & ~there))
+            LCM_FAIL(ctx, LCM_ERR_ARG, "metric '%s' needs a model of its own, which is not given", t->metrics[k]);
     }
     return LCM_OK;
 }
@@ -216,9 +221,10 @@ bool lcm_task_wants(const lcm_eval_task *task, const char *metric) {
 }
 
 lcm_status lcm_task_score_texts(lcm_ctx *ctx, lcm_results *r, size_t row, const lcm_eval_task *task, const lcm_written *w) {
+    unsigned there = (w->coherence ? LCM_NEEDS_COHERENCE : 0u) | (w->fluency ? LCM_NEEDS_FLUENCY : 0u);
     for (const lcm_text_metric *m = lcm_text_metrics; m->name; m++) {
         double *values, *weights = NULL;
-        if (!lcm_task_wants(task, m->name) || (m->needs_coherence && w->coherence == NULL)) continue;
+        if (!lcm_task_wants(task, m->name) || (m->needs & ~there)) continue;
         LCM_TRY(lcm_results_metric(ctx, &values, m->weighted ? &weights : NULL, r, row, m->name, m->better));
         LCM_TRY(m->score(ctx, values, weights, w));
     }
@@ -283,20 +289,45 @@ lcm_status lcm_task_score_next(lcm_ctx *ctx, lcm_results *r, size_t row, const l
 
 /* ---- cloze ---- */
 
-static double nearer(const real *p, const real *right, const real *wrong, int64_t D) {
-    double a = lcm_l2(p, right, D), b = lcm_l2(p, wrong, D);
-    return a < b ? 1 : a > b ? 0 : 0.5;
+typedef struct cloze_row {
+    double *accuracy, *hard; /* NULL: not wanted */
+} cloze_row;
+
+static lcm_status new_cloze(lcm_ctx *ctx, cloze_row *c, lcm_results *r, size_t row, const lcm_eval_task *task) {
+    *c = (cloze_row){NULL, NULL};
+    if (lcm_task_wants(task, "accuracy")) LCM_TRY(lcm_results_metric(ctx, &c->accuracy, NULL, r, row, "accuracy", LCM_BETTER_HIGHER));
+    if (lcm_task_wants(task, "hard_accuracy")) LCM_TRY(lcm_results_metric(ctx, &c->hard, NULL, r, row, "hard_accuracy", LCM_BETTER_HIGHER));
+    return LCM_OK;
+}
+
+/* cost: of the right ending, the wrong one, and of n > 2 the renamed one. */
+static void put_cloze(cloze_row *c, int64_t item, const double *cost, int64_t n) {
+    if (c->accuracy) c->accuracy[item] = cost[0] < cost[1] ? 1 : cost[0] > cost[1] ? 0 : 0.5;
+    if (c->hard && n > 2) c->hard[item] = cost[0] < cost[2] ? 1 : cost[0] > cost[2] ? 0 : 0.5;
 }
 
 lcm_status lcm_task_score_cloze(lcm_ctx *ctx, lcm_results *r, size_t row, const lcm_eval_task *task, const lcm_sentences *reference,
                                 const real *ends, const real *p, int64_t D) {
-    double *accuracy = NULL, *hard = NULL;
-    if (lcm_task_wants(task, "accuracy")) LCM_TRY(lcm_results_metric(ctx, &accuracy, NULL, r, row, "accuracy", LCM_BETTER_HIGHER));
-    if (lcm_task_wants(task, "hard_accuracy")) LCM_TRY(lcm_results_metric(ctx, &hard, NULL, r, row, "hard_accuracy", LCM_BETTER_HIGHER));
+    cloze_row c;
+    LCM_TRY(new_cloze(ctx, &c, r, row, task));
     for (int64_t i = 0, n; i < reference->n_docs; i++) {
         const real *end = ends + lcm_sentences_doc(reference, i, &n) * D;
-        if (accuracy) accuracy[i] = nearer(p + i * D, end, end + D, D);
-        if (hard && n > 2) hard[i] = nearer(p + i * D, end, end + 2 * D, D);
+        double cost[3] = {0};
+        for (int64_t k = 0; k < n; k++) cost[k] = lcm_l2(p + i * D, end + k * D, D);
+        put_cloze(&c, i, cost, n);
+    }
+    return LCM_OK;
+}
+
+lcm_status lcm_task_score_choice(lcm_ctx *ctx, lcm_results *r, size_t row, const lcm_eval_task *task, const lcm_sentences *reference,
+                                 const double *likelihood) {
+    cloze_row c;
+    LCM_TRY(new_cloze(ctx, &c, r, row, task));
+    for (int64_t i = 0, n; i < reference->n_docs; i++) {
+        const double *l = likelihood + lcm_sentences_doc(reference, i, &n);
+        double cost[3] = {0};
+        for (int64_t k = 0; k < n; k++) cost[k] = -l[k];
+        put_cloze(&c, i, cost, n);
     }
     return LCM_OK;
 }

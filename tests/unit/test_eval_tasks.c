@@ -160,7 +160,7 @@ static void task_files(void **state) {
     assert_string_equal(t.text_key, "document");
     assert_string_equal(json_string_value(json_object_get(t.where, "split")), "test");
     assert_true(lcm_task_wants(&t, "rougeL") && !lcm_task_wants(&t, "chrf"));
-    ok(f, lcm_task_check_metrics(f->ctx, &t, false));
+    ok(f, lcm_task_check_metrics(f->ctx, &t, LCM_NEEDS_FLUENCY));
     lcm_eval_task_free(&t);
 }
 
@@ -200,12 +200,12 @@ static void hostile_task_files(void **state) {
         assert_null(t.root);
     }
     ok(f, parse(f, &t, "{\"format\": 1, \"kind\": \"cloze\", \"metrics\": [\"rougeL\"]}"));
-    assert_int_equal(lcm_task_check_metrics(f->ctx, &t, false), LCM_ERR_ARG);
+    assert_int_equal(lcm_task_check_metrics(f->ctx, &t, LCM_NEEDS_FLUENCY), LCM_ERR_ARG);
     says(f, "kind 'cloze' has accuracy, hard_accuracy");
     lcm_eval_task_free(&t);
     ok(f, parse(f, &t, "{\"format\": 1, \"kind\": \"completion\", \"metrics\": [\"coherence\"]}"));
-    assert_int_equal(lcm_task_check_metrics(f->ctx, &t, false), LCM_ERR_ARG);
-    ok(f, lcm_task_check_metrics(f->ctx, &t, true));
+    assert_int_equal(lcm_task_check_metrics(f->ctx, &t, LCM_NEEDS_FLUENCY), LCM_ERR_ARG);
+    ok(f, lcm_task_check_metrics(f->ctx, &t, LCM_NEEDS_COHERENCE));
     lcm_eval_task_free(&t);
 }
 
