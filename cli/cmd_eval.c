@@ -158,6 +158,42 @@ static int run_reconstruct(cli *c, int argc, char **argv) {
     return finish(c, st, report, as_json);
 }
 
+/* ---- fragility ---- */
+
+static int run_fragility(cli *c, int argc, char **argv) {
+    lcm_eval_fragility_opts o = lcm_eval_fragility_defaults();
+    const char *noise = NULL;
+    numbers levels;
+    bool as_json = false;
+    char *report = NULL;
+    const cli_option table[] = {
+        CLI_STRING("store", 0, &o.store, "DIR", "concept store"),
+        CLI_STRING("sonar", 0, &o.sonar, "FILE", "autoencoder of the store"),
+        CLI_STRING("lcm", 0, &o.model, "FILE", "concept model whose normaliser scales the noise; without: fitted"),
+        CLI_STRING("judge", 0, &o.judge, "FILE", "another autoencoder: cosine in its space instead of BLEU"),
+        CLI_STRING("noise", 0, &noise, "A,A", "noise levels, 0 … 1; without: 0.1 to 0.9"),
+        CLI_INT("draws", 0, &o.draws, 1, 1e6, "of noise at each level"),
+        CLI_INT("max-concepts", 0, &o.max_concepts, 0, 1e12, "the store's first so many; 0: all"),
+        CLI_INT("beam", 0, &o.beam, 1, 64, "beam size"),
+        CLI_INT("seed", 0, &o.seed, 0, 9e15, "seed of the noise"),
+        CLI_FLAG("write", 0, &o.write, "keep it in the store, for criterion.fragility of training"),
+        CLI_FLAG("json", 0, &as_json, "JSON instead of Markdown"),
+        CLI_END,
+    };
+    lcm_status st;
+    if (!cli_parse(c, argc, argv, table)) return c->exit_code;
+    if (o.store == NULL || o.sonar == NULL) return cli_usage_error(c, "--store and --sonar are needed");
+    if (o.write && o.max_concepts) return cli_usage_error(c, "--write keeps all concepts: without --max-concepts");
+    if (noise) {
+        int code = parse_numbers(c, &levels, "noise", noise, 0, 1, false);
+        if (code) return code;
+        o.noise = levels.x;
+        o.n_noise = levels.n;
+    }
+    st = lcm_eval_fragility(c->ctx, &report, &o);
+    return finish(c, st, report, as_json);
+}
+
 /* ---- rvq ---- */
 
 static int run_rvq(cli *c, int argc, char **argv) {
@@ -389,6 +425,10 @@ static const cli_command tasks[] = {
     {.name = "eval reconstruct", .help = "sentences through the autoencoder, clean and noised", .args = "INPUT…", .min_args = 1,
      .max_args = -1, .run = run_reconstruct,
      .about = "Cuts documents into sentences, encodes and decodes them: exact match, BLEU, chrF, distance."},
+    {.name = "eval fragility", .help = "what is left of sentences when their concepts are noised", .args = "", .max_args = 0,
+     .run = run_fragility,
+     .about = "Decodes noised concepts of a store and scores what comes out, by noise level and by length; shows the\n"
+              "most fragile sentences. --write keeps the scores, to weigh concepts with in training."},
     {.name = "eval rvq", .help = "concepts through a residual quantiser", .args = "", .max_args = 0, .run = run_rvq,
      .about = "Relative error, and with --sonar exact match, BLEU and chrF, against the number of codebooks."},
     {.name = "eval next", .help = "the next sentence predicted from the true ones before it", .args = "", .max_args = 0,

@@ -62,6 +62,26 @@ LCM_API lcm_eval_rvq_opts lcm_eval_rvq_defaults(void);
  * and the same without quantisation ("continuous"). LCM_ERR_SHAPE when spaces differ. */
 LCM_API lcm_status lcm_eval_rvq(lcm_ctx *ctx, char **report, const lcm_eval_rvq_opts *opts);
 
+typedef struct lcm_eval_fragility_opts {
+    const char *store, *sonar; /* concepts, and the model file of their space */
+    const char *model;         /* concept model whose normaliser scales the noise; NULL: fitted to the store */
+    const char *judge;         /* another SONAR file: the score is the cosine in its space; NULL: BLEU */
+    const double *noise;       /* levels of eq. 27 of arXiv 2412.08821, 0 … 1 */
+    size_t n_noise;
+    int64_t draws;             /* of noise at each level */
+    int64_t max_concepts;      /* the store's first so many; 0 = all */
+    int64_t beam, seed;
+    bool write;                /* keep the result in the store: fragility.safetensors */
+} lcm_eval_fragility_opts;
+
+/* Levels .1 to .9, one draw, all concepts, beam 1, seed 1. */
+LCM_API lcm_eval_fragility_opts lcm_eval_fragility_defaults(void);
+
+/* Fragility of concepts (eq. 26): minus the mean score of sentences against what is decoded from their noised
+ * concepts, -1 … 0; BLEU is sacrebleu's sentence BLEU over 100. Mean scores by level, fragility by length, the most
+ * fragile sentences. LCM_ERR_ARG: spaces differ, or `write` with max_concepts. */
+LCM_API lcm_status lcm_eval_fragility(lcm_ctx *ctx, char **report, const lcm_eval_fragility_opts *opts);
+
 typedef struct lcm_eval_next_opts {
     const char *sonar;
     const char *store;              /* concept store whose documents are predicted; NULL: none */

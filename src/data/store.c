@@ -234,6 +234,14 @@ int64_t lcm_store_n_concepts(const lcm_store *s) { return s->n_concepts; }
 int64_t lcm_store_dim(const lcm_store *s) { return s->manifest.dim; }
 lcm_dtype lcm_store_dtype(const lcm_store *s) { return s->shards[0].view.vectors->dtype; }
 const char *lcm_store_space(const lcm_store *s) { return s->manifest.space; }
+const char *lcm_store_dir(const lcm_store *s) { return s->dir; }
+
+uint64_t lcm_store_hash(const lcm_store *s) {
+    uint64_t h = LCM_HASH_INIT;
+    for (size_t k = 0; k < s->n_shards; k++) h = lcm_hash64(h, s->shards[k].view.hash, strlen(s->shards[k].view.hash));
+    return h;
+}
+
 const lcm_store_report *lcm_store_get_report(const lcm_store *s) { return &s->report; }
 
 /* Last shard that begins at or before the index: the one that holds it, since an empty shard's

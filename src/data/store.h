@@ -56,6 +56,8 @@ int64_t lcm_store_n_concepts(const lcm_store *s);
 int64_t lcm_store_dim(const lcm_store *s);
 lcm_dtype lcm_store_dtype(const lcm_store *s);
 const char *lcm_store_space(const lcm_store *s); /* borrowed */
+const char *lcm_store_dir(const lcm_store *s);   /* borrowed */
+uint64_t lcm_store_hash(const lcm_store *s);     /* over the hashes of its shards */
 const lcm_store_report *lcm_store_get_report(const lcm_store *s);
 
 /* Document i is concepts *first … *first + *count - 1. LCM_ERR_ARG when i is out of range. */

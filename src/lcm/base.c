@@ -82,7 +82,7 @@ static int64_t count_rows(uint8_t *counted, real *w, const lcm_concept_batch *b,
         for (int32_t r = b->off[d]; r < b->off[d + 1]; r++) {
             int64_t k = r - b->off[d] + 1;
             counted[r] = k >= first && r + 1 < b->off[d + 1];
-            w[r] = counted[r];
+            w[r] = !counted[r] ? 0 : b->weight ? b->weight[r + 1] : 1;
             n += counted[r];
         }
     }

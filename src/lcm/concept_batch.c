@@ -16,6 +16,12 @@ lcm_status lcm_concept_batch_check(lcm_ctx *ctx, const lcm_concept_batch *b, int
     return LCM_OK;
 }
 
+void lcm_concept_batch_weigh(real *w, const lcm_concept_batch *b) {
+    if (b->weight == NULL) return;
+    for (int64_t d = 0; d < b->n_docs; d++)
+        for (int32_t i = b->off[d] + (b->source_len ? b->source_len[d] : 0); i < b->off[d + 1]; i++) *w++ *= b->weight[i];
+}
+
 lcm_packed lcm_packed_make(lcm_tape *t, int64_t n, const int32_t *off) {
     lcm_packed p = {.n = n, .T = off[n], .off = off};
     int32_t *pos = lcm_tape_alloc(t, (size_t)p.T * 2 * sizeof *pos);

@@ -12,11 +12,16 @@ typedef struct lcm_concept_batch {
     const real *x;             /* (off[n_docs], D) in SONAR space: losses normalise */
     const int32_t *off;        /* (n_docs+1), off[0] = 0 */
     const int32_t *source_len; /* (n_docs) leading concepts that are given and not predicted; NULL = none */
+    const real *weight;        /* (off[n_docs]) factor on the loss of each concept; NULL = 1 */
 } lcm_concept_batch;
 
 /* LCM_ERR_ARG: no document, an empty one, a source longer than its document. LCM_ERR_LIMIT: a
  * document longer than max_seq_len. */
 lcm_status lcm_concept_batch_check(lcm_ctx *ctx, const lcm_concept_batch *b, int64_t max_seq_len);
+
+/* Multiplies w (R), weights of rows that stand for the targets (all concepts, or with sources those behind
+ * them), by the concepts' own. */
+void lcm_concept_batch_weigh(real *w, const lcm_concept_batch *b);
 
 /* What attention over packed rows needs, in the tape's arena. */
 typedef struct lcm_packed {

@@ -22,10 +22,12 @@ const lcm_field lcm_criterion_fields[] = {
     LCM_F_BOOL(lcm_criterion_config, compat_guidance_rows, "choose those rows as the reference code does"),
     LCM_F_STRUCT(lcm_criterion_config, step_sampling, lcm_step_sampler_fields,
                  "noise levels and their weights"),
+    LCM_F_STRUCT(lcm_criterion_config, fragility, lcm_fragility_weight_fields, "weights of concepts"),
     LCM_F_END};
 
 lcm_criterion_config lcm_criterion_config_default(void) {
-    lcm_criterion_config c = {.min_context_size = 1, .step_sampling = lcm_step_sampler_config_default()};
+    lcm_criterion_config c = {.min_context_size = 1, .step_sampling = lcm_step_sampler_config_default(),
+                              .fragility = lcm_fragility_weight_default()};
     return c;
 }
 

@@ -3,6 +3,7 @@
 #define LCM_LCM_CRITERION_H
 
 #include "diffusion/step_sampler.h"
+#include "lcm/fragility_weight.h"
 
 typedef enum lcm_reduction { LCM_REDUCE_SUM = 0, LCM_REDUCE_MEAN } lcm_reduction;
 
@@ -20,6 +21,7 @@ typedef struct lcm_criterion_config {
     double cf_guidance_probability;
     bool compat_guidance_rows;
     lcm_step_sampler_config step_sampling;
+    lcm_fragility_weight fragility; /* of concepts; who feeds batches computes the weights */
 } lcm_criterion_config;
 
 extern const lcm_field lcm_criterion_fields[];

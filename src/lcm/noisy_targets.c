@@ -124,6 +124,7 @@ lcm_status lcm_noisy_targets_make(lcm_ctx *ctx, lcm_noisy_targets *out, lcm_tape
     lcm_add_noise(m->schedule, rows, clean, noise, out->level, R, D);
     lcm_diffusion_target(m->schedule, rows + R * D, clean, noise, out->level, R, D);
     lcm_step_sampler_weights(c->steps, rows + 2 * R * D, out->level, R);
+    lcm_concept_batch_weigh(rows + 2 * R * D, b);
     out->noisy = rows;
     out->target = rows + R * D;
     out->w = rows + 2 * R * D;

@@ -98,19 +98,39 @@ void lcm_chunks_free(lcm_chunks *c) {
     memset(c, 0, sizeof *c);
 }
 
+/* The n parts of chunk i; what lies outside of it is cut off. */
+static lcm_status parts_in(lcm_ctx *ctx, part parts[MAX_PARTS], int *n, const lcm_chunks *c, int64_t i) {
+    int64_t first, count, at = 0, from = c->first[i], to = from + c->lengths[i], D = lcm_store_dim(c->store);
+    LCM_TRY(lcm_store_doc(ctx, &first, &count, c->store, c->doc[i]));
+    *n = parts_of(parts, c, first, count, c->supervised ? c->source[i] - frame(c->affixes) : 0);
+    for (int k = 0; k < *n; k++) { /* part k begins at `at` */
+        int64_t lo = from > at ? from - at : 0, hi = to - at < parts[k].n ? to - at : parts[k].n;
+        at += parts[k].n;
+        parts[k].n = hi > lo ? hi - lo : 0;
+        parts[k].row += lo;
+        if (parts[k].x) parts[k].x += lo * D;
+    }
+    return LCM_OK;
+}
+
 lcm_status lcm_chunks_read(lcm_ctx *ctx, real *dst, const lcm_chunks *c, int64_t i) {
-    int64_t D = lcm_store_dim(c->store), first, count, source, at = 0, from = c->first[i], to = from + c->lengths[i];
+    int64_t D = lcm_store_dim(c->store);
     part parts[MAX_PARTS];
     int n;
-    LCM_TRY(lcm_store_doc(ctx, &first, &count, c->store, c->doc[i]));
-    source = c->supervised ? c->source[i] - frame(c->affixes) : 0;
-    n = parts_of(parts, c, first, count, source);
-    for (int k = 0; k < n; at += parts[k++].n) { /* what of part k, which begins at `at`, lies in from … to-1 */
-        int64_t lo = from > at ? from - at : 0, hi = to - at < parts[k].n ? to - at : parts[k].n;
-        if (lo >= hi) continue;
-        if (parts[k].x) memcpy(dst, parts[k].x + lo * D, (size_t)((hi - lo) * D) * sizeof *dst);
-        else LCM_TRY(lcm_store_vectors(ctx, dst, c->store, parts[k].row + lo, hi - lo));
-        dst += (hi - lo) * D;
+    LCM_TRY(parts_in(ctx, parts, &n, c, i));
+    for (int k = 0; k < n; dst += parts[k++].n * D) {
+        if (parts[k].n == 0) continue;
+        if (parts[k].x) memcpy(dst, parts[k].x, (size_t)(parts[k].n * D) * sizeof *dst);
+        else LCM_TRY(lcm_store_vectors(ctx, dst, c->store, parts[k].row, parts[k].n));
     }
+    return LCM_OK;
+}
+
+lcm_status lcm_chunks_weigh(lcm_ctx *ctx, real *dst, const lcm_chunks *c, int64_t i) {
+    part parts[MAX_PARTS];
+    int n;
+    LCM_TRY(parts_in(ctx, parts, &n, c, i));
+    for (int k = 0; k < n; k++)
+        for (int64_t r = 0; r < parts[k].n; r++) *dst++ = parts[k].x || c->weights == NULL ? 1 : c->weights[parts[k].row + r];
     return LCM_OK;
 }

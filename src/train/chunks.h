@@ -19,6 +19,7 @@ typedef struct lcm_chunks {
     const lcm_store *store;
     const lcm_affixes *affixes;
     bool supervised;
+    const real *weights;         /* of the store's concepts, set by the owner; NULL = 1 each */
     int64_t *lengths;            /* (n) concepts */
     int64_t *doc, *first;        /* (n) document, and first concept within it (its affixes counted) */
     int32_t *source;             /* (n) leading concepts that are given; 0 without supervision */
@@ -33,5 +34,8 @@ void lcm_chunks_free(lcm_chunks *c); /* leaves it empty */
 
 /* Concepts of chunk i to dst (lengths[i], D). */
 lcm_status lcm_chunks_read(lcm_ctx *ctx, real *dst, const lcm_chunks *c, int64_t i);
+
+/* Their weights to dst (lengths[i]); 1 for what is not in the store. */
+lcm_status lcm_chunks_weigh(lcm_ctx *ctx, real *dst, const lcm_chunks *c, int64_t i);
 
 #endif

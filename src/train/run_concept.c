@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/column.h"
 #include "lcm/model_io.h"
 #include "modelfile/model_meta.h"
 #include "sonar/codec.h"
@@ -73,6 +74,7 @@ typedef struct state {
     lcm_store *store, *valid_store;
     lcm_chunks chunks, valid;
     lcm_affixes affixes;
+    real *weights; /* of the store's concepts; NULL = 1 each */
     uint64_t space;
     json_t *provenance, *prompt; /* prompt: NULL unless supervised */
     lcm_model *model;
@@ -119,12 +121,24 @@ static lcm_status make_chunks(lcm_ctx *ctx, lcm_chunks *out, const state *s, con
     return LCM_OK;
 }
 
+/* Of the training store only: validation measures plain errors. */
+static lcm_status read_weights(lcm_ctx *ctx, state *s, const lcm_fragility_weight *c) {
+    int64_t n = lcm_store_n_concepts(s->store);
+    LCM_TRY(lcm_calloc(ctx, &s->weights, (size_t)n, sizeof *s->weights));
+    if (lcm_column_read(ctx, s->weights, s->store, "fragility"))
+        return lcm_fail_within(ctx, LCM_ERR_ARG, "criterion.fragility needs lcm eval fragility --write");
+    lcm_fragility_weigh(s->weights, n, c);
+    s->chunks.weights = s->weights;
+    return LCM_OK;
+}
+
 static lcm_status open_stores(lcm_ctx *ctx, state *s, const config *c) {
     LCM_TRY(lcm_store_open(ctx, &s->store, c->store));
     if (!lcm_space_parse(&s->space, lcm_store_space(s->store)))
         LCM_FAIL(ctx, LCM_ERR_FORMAT, "'%s': its space '%.40s' is not 16 hex digits", c->store, lcm_store_space(s->store));
     LCM_TRY(encode_affixes(ctx, s, c));
     LCM_TRY(make_chunks(ctx, &s->chunks, s, s->store, c));
+    if (c->criterion.fragility.use) LCM_TRY(read_weights(ctx, s, &c->criterion.fragility));
     if (c->valid_store[0]) {
         LCM_TRY(lcm_store_open(ctx, &s->valid_store, c->valid_store));
         if (strcmp(lcm_store_space(s->store), lcm_store_space(s->valid_store)) != 0)
@@ -196,6 +210,7 @@ static lcm_status run(lcm_ctx *ctx, const json_t *resolved, lcm_run_hooks *hooks
     json_decref(s.provenance);
     json_decref(s.prompt);
     lcm_affixes_free(&s.affixes);
+    free(s.weights);
     return st;
 }
 

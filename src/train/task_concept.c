@@ -35,15 +35,17 @@ static lcm_status batch_loss(lcm_ctx *ctx, task_concept *s, lcm_tape *t, const l
     int32_t *off = lcm_tape_alloc(t, (size_t)(n + 1) * sizeof *off), *source = lcm_tape_alloc(t, (size_t)n * sizeof *source);
     lcm_concept_batch b = {.n_docs = n, .off = off, .source_len = c->supervised ? source : NULL};
     lcm_model_loss l = {0};
-    real *x;
+    real *x, *w = NULL;
     for (int64_t i = 0; i < n; i++) total += c->lengths[items[i]];
     x = lcm_tape_alloc(t, (size_t)(total * D) * sizeof *x);
+    if (c->weights) b.weight = w = lcm_tape_alloc(t, (size_t)total * sizeof *w);
     LCM_TRY(lcm_tape_status(t));
     off[0] = 0;
     for (int64_t i = 0; i < n; i++) {
         LCM_TRY(lcm_chunks_read(ctx, x + off[i] * D, c, items[i]));
         off[i + 1] = off[i] + (int32_t)c->lengths[items[i]];
         source[i] = c->source[items[i]];
+        if (w) LCM_TRY(lcm_chunks_weigh(ctx, w + off[i], c, items[i]));
     }
     b.x = x;
     LCM_TRY(lcm_model_loss_run(ctx, &l, t, s->model, &b, s->criterion, draws));

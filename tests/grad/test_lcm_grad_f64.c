@@ -15,6 +15,7 @@
 
 enum { DOCS = 3 };
 static const int32_t offsets[DOCS + 1] = {0, 4, 5, 11}, sources[DOCS] = {2, 0, 5};
+static const real weights[] = {9, 9, 0.5, 1, 0.25, 9, 9, 9, 9, 9, 0.75}; /* of the supervised batches; sources have no say */
 
 typedef struct problem {
     lcm_ctx *ctx;
@@ -50,7 +51,7 @@ static void check_loss(const char *kind, const void *config, const lcm_criterion
     grad_report r;
     real *x = toy_concepts(offsets[DOCS], TOY_D, 3);
     int n = 0;
-    p.batch = (lcm_concept_batch){DOCS, x, offsets, sft ? sources : NULL};
+    p.batch = (lcm_concept_batch){DOCS, x, offsets, sft ? sources : NULL, sft ? weights : NULL};
     assert_int_equal(lcm_model_create(p.ctx, &p.model, kind, config, true), LCM_OK);
     toy_randomize(p.model, 7);
     assert_int_equal(lcm_criterion_new(p.ctx, &p.criterion, p.model, cc), LCM_OK);

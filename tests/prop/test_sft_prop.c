@@ -70,7 +70,7 @@ enum { KINDS = sizeof kinds / sizeof *kinds };
 
 static lcm_model_loss loss_of(lcm_model *m, const real *x, const int32_t *src, const lcm_criterion_config *cc,
                               const lcm_draws *d) {
-    lcm_concept_batch b = {DOCS, x, off, src};
+    lcm_concept_batch b = {DOCS, x, off, src, NULL};
     lcm_criterion *c;
     lcm_model_loss l = {0};
     OK(lcm_criterion_new(ctx, &c, m, cc));
@@ -138,6 +138,42 @@ static void loss_is_that_of_the_targets(void **state) {
     free(x);
 }
 
+/* Weights of concepts: each row's loss by that of the concept which it predicts; counts and plain errors stay. */
+static void weighted_loss(void **state) {
+    real *x = toy_concepts(T, D, 9), w[T];
+    (void)state;
+    for (int i = 0; i < T; i++) w[i] = (real)(0.25 * (i % 5));
+    for (int k = 0; k < KINDS; k++)
+        for (int sft = 0; sft < 2; sft++) {
+            lcm_model *m = kinds[k].make(false);
+            lcm_criterion_config cc = criterion(m);
+            lcm_concept_batch b = {DOCS, x, off, sft ? source : NULL, w};
+            draws s;
+            lcm_draws d = fill_draws(&s, b.source_len);
+            lcm_model_loss plain, weighted = {0};
+            lcm_criterion *c;
+            double want = 0, squared;
+            int64_t row = 0;
+            toy_randomize(m, 3);
+            plain = loss_of(m, x, b.source_len, &cc, &d);
+            for (int i = 0; i < DOCS; i++)
+                for (int32_t r = off[i] + (sft ? source[i] : 0); r < off[i + 1]; r++, row++) {
+                    if (kinds[k].predicts_first) want += (double)w[r] * (double)plain.rows[row];
+                    else if (r > off[i]) want += (double)w[r] * (double)plain.rows[r - 1];
+                }
+            squared = plain.squared;
+            OK(lcm_criterion_new(ctx, &c, m, &cc));
+            lcm_tape_reset(tape, (lcm_tape_opts){0});
+            OK(lcm_model_loss_run(ctx, &weighted, tape, m, &b, c, &d));
+            near(weighted.sum, want);
+            near(weighted.squared, squared);
+            assert_int_equal(weighted.n_targets, plain.n_targets);
+            lcm_criterion_free(c);
+            lcm_model_free(m);
+        }
+    free(x);
+}
+
 static void all_target_is_pretraining(void **state) {
     static const int32_t none[DOCS] = {0, 0, 0};
     real *x = toy_concepts(T, D, 5);
@@ -192,7 +228,7 @@ static void no_target_is_refused(void **state) {
     for (int k = 0; k < KINDS; k++) {
         lcm_model *m = kinds[k].make(false);
         lcm_criterion_config cc = criterion(m);
-        lcm_concept_batch b = {DOCS, x, off, whole};
+        lcm_concept_batch b = {DOCS, x, off, whole, NULL};
         lcm_draws d = {.seed = 1};
         lcm_criterion *c;
         lcm_model_loss l = {0};
@@ -278,6 +314,7 @@ static void pairs_are_learned_by_heart(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(loss_is_that_of_the_targets), cmocka_unit_test(all_target_is_pretraining),
+        cmocka_unit_test(weighted_loss),
         cmocka_unit_test(longer_source_counts_less),   cmocka_unit_test(no_target_is_refused),
         cmocka_unit_test(pairs_are_learned_by_heart),
     };
