@@ -163,7 +163,7 @@ static int run_reconstruct(cli *c, int argc, char **argv) {
 static int run_fragility(cli *c, int argc, char **argv) {
     lcm_eval_fragility_opts o = lcm_eval_fragility_defaults();
     const char *noise = NULL;
-    numbers levels;
+    cli_numbers levels;
     bool as_json = false;
     char *report = NULL;
     const cli_option table[] = {
@@ -185,7 +185,7 @@ static int run_fragility(cli *c, int argc, char **argv) {
     if (o.store == NULL || o.sonar == NULL) return cli_usage_error(c, "--store and --sonar are needed");
     if (o.write && o.max_concepts) return cli_usage_error(c, "--write keeps all concepts: without --max-concepts");
     if (noise) {
-        int code = parse_numbers(c, &levels, "noise", noise, 0, 1, false);
+        int code = cli_parse_numbers(c, &levels, "noise", noise, 0, 1, false);
         if (code) return code;
         o.noise = levels.x;
         o.n_noise = levels.n;

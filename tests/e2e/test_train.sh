@@ -112,6 +112,13 @@ grep -q "config.prompt: only with task.supervised" log || fail "$(cat log)"
 grep -q "no pair of 2 to 5 concepts" log || fail "$(cat log)"
 "$lcm" train -q -s kind=base -s criterion.cf_guidance_probability=0 -s train.run=x sft.json 2> log && fail "a model of another kind was accepted"
 grep -q "holds a model of kind 'two_tower'" log || fail "$(cat log)"
+# Concepts weighed by their fragility: refused before it was measured, and another model after.
+"$lcm" train -q -s criterion.fragility.use=true -s train.run=weighted sft.json 2> log && fail "weights from nowhere"
+grep -q "lcm eval fragility --write" log || fail "$(cat log)"
+"$lcm" eval fragility -q --store pairs --sonar bundle/sonar.safetensors --lcm tt/step_00000100/model.safetensors --noise 0.3 --write > log || fail "fragility"
+grep -q "concepts: 800" log || fail "$(cat log)"
+"$lcm" train -t 1 -q -s criterion.fragility.use=true -s train.run=weighted sft.json || fail "train with weights"
+same_model sft/step_00000040/model.safetensors weighted/step_00000040/model.safetensors > log && fail "weights change nothing"
 mkdir answers
 cp bundle/sonar.safetensors bundle/bundle.json answers
 cp sft/step_00000040/model.safetensors answers/lcm.safetensors
