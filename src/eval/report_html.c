@@ -7,8 +7,8 @@
 #include "eval/axis.h"
 #include "eval/page.h"
 
-enum { WIDTH = 720, LABEL = 200, VALUE = 170, ROW = 26, TOP = 8, BOTTOM = 30 }; /* pixels */
-enum { LABEL_CHARS = 22 };
+enum { WIDTH = 720, LABEL = 190, VALUE = 200, ROW = 26, TOP = 8, BOTTOM = 30 }; /* pixels */
+enum { LABEL_CHARS = 21 };
 
 static const char head[] =
     "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
@@ -22,7 +22,7 @@ static const char head[] =
     "body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 60rem;"
     " margin: 2rem auto; padding: 0 1rem; }\n"
     "h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; } h3 { font-size: 1rem; margin: 1.2rem 0 0; }\n"
-    "p, li, caption { color: var(--soft); } ul { padding-left: 1.2rem; }\n"
+    "p, li, caption { color: var(--soft); } ul { padding-left: 1.2rem; } li { overflow-wrap: anywhere; }\n"
     ".wide { overflow-x: auto; }\n"
     "table { border-collapse: collapse; font-variant-numeric: tabular-nums; }\n"
     "th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }\n"
