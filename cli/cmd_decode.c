@@ -80,7 +80,7 @@ static int run(cli *c, int argc, char **argv) {
     const cli_option table[] = {
         CLI_STRING("model", 'm', &o.model, "PATH", "bundle folder or SONAR file"),
         CLI_INT("beam", 'b', &o.beam, 0, 64, "hypotheses per sentence, 1 is greedy; 0: as the bundle says"),
-        CLI_STRING("lang", 'l', &o.lang, "CODE", "language of the sentences, as the SONAR file names it"),
+        CLI_STRING("lang", 'l', &o.lang, "CODE", "language that is wanted, e.g. fra_Latn or fr; 'lcm info --list-langs' lists them"),
         CLI_FLAG("likeliest", 0, &o.likeliest, "take the likeliest hypothesis, not the one that encodes to the nearest vector"),
         CLI_REAL("noise", 0, &o.noise, 0, 1, "perturb the vectors: sqrt(1-X) z + sqrt(X) noise"),
         CLI_INT("seed", 's', &o.seed, 0, 9e15, "of the noise"),

@@ -13,10 +13,12 @@ enum { BATCH = 256 };
 
 typedef struct options {
     const char *model, *lang;
-    int format; /* lcm_vectors_format */
+    int format;  /* lcm_vectors_format */
+    int pooling; /* lcm_pooling */
 } options;
 
 static const char *const format_names[] = {"npy", "safetensors", "jsonl", NULL};
+static const char *const pooling_names[] = {"model", "mean", "max", "last", NULL};
 
 static bool print_row(cli *c, const char *text, size_t len, const float *x, int64_t D) {
     json_t *s = json_stringn(text, len);
@@ -66,6 +68,7 @@ static int run_with(cli *c, const options *o, const cli_lines *lines) {
     size_t n_cut = 0;
     lcm_status st = lcm_bundle_open(c->ctx, &b, o->model, LCM_LOAD_ENCODER);
     if (st == LCM_OK) st = lcm_session_new(c->ctx, &s, b);
+    if (st == LCM_OK) st = lcm_session_set_pooling(c->ctx, s, o->pooling);
     if (st == LCM_OK) st = encode(c, s, lcm_bundle_get_info(b), lines, o, &n_cut);
     if (n_cut) cli_note(c, "%zu of %zu sentences are longer than the encoder reads; their ends are not encoded", n_cut, lines->n);
     lcm_session_free(s);
@@ -78,7 +81,8 @@ static int run(cli *c, int argc, char **argv) {
     const cli_option table[] = {
         CLI_STRING("model", 'm', &o.model, "PATH", "bundle folder or SONAR file"),
         CLI_ENUM("format", 'f', &o.format, format_names, "NAME", "of the output"),
-        CLI_STRING("lang", 'l', &o.lang, "CODE", "language of the sentences, as the SONAR file names it"),
+        CLI_STRING("lang", 'l', &o.lang, "CODE", "language of the sentences, e.g. eng_Latn or en; 'lcm info --list-langs' lists them"),
+        CLI_ENUM("pooling", 0, &o.pooling, pooling_names, "NAME", "another way than the model's to make one vector of a sentence; not to be decoded"),
         CLI_END,
     };
     cli_lines lines = {0};

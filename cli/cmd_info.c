@@ -1,14 +1,16 @@
 /* lcm info: what a model file holds. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "commands.h"
 #include "lcm/bundle.h"
+#include "lcm/language.h"
 #include "lcm/modelinfo.h"
 
 typedef struct options {
-    bool check, json;
+    bool check, json, langs;
 } options;
 
 static json_t *tensor_json(const lcm_modelinfo *info, size_t i, const options *o, int64_t *bad) {
@@ -93,6 +95,28 @@ static void show(cli *c, const lcm_modelinfo *info, const options *o, int64_t *b
     for (size_t i = 0; i < n && !c->out_errno; i++) show_tensor(c, info, i, o, bad);
 }
 
+/* Code, ISO 639-1 and name, with tabs between, in the order of token ids. */
+static int list_langs(cli *c, const char *path) {
+    lcm_modelinfo *info;
+    const char *at;
+    lcm_status st = lcm_modelinfo_open(c->ctx, &info, path);
+    if (st) return cli_status(c, st);
+    at = lcm_modelinfo_meta(info, "lcm.langs");
+    while (at && *at && !c->out_errno) {
+        size_t n = strcspn(at, " ");
+        char code[65] = "";
+        const char *iso, *name;
+        snprintf(code, sizeof code, "%.*s", n < sizeof code ? (int)n : 0, at);
+        iso = lcm_language_iso(code);
+        name = lcm_language_name(code);
+        cli_print_text(c, code);
+        cli_print(c, "\t%s\t%s\n", iso ? iso : "", name ? name : "");
+        at += n + strspn(at + n, " ");
+    }
+    lcm_modelinfo_close(info);
+    return CLI_OK;
+}
+
 static int show_file(cli *c, const char *path, const options *o) {
     lcm_modelinfo *info;
     int64_t bad = 0;
@@ -139,9 +163,11 @@ static int run(cli *c, int argc, char **argv) {
     const cli_option table[] = {
         CLI_FLAG("check", 'c', &o.check, "read all numbers; fail if one is NaN or infinite"),
         CLI_FLAG("json", 'j', &o.json, "a JSON object per file"),
+        CLI_FLAG("list-langs", 0, &o.langs, "only the languages of a SONAR model: code, ISO 639-1, name"),
         CLI_END,
     };
     if (!cli_parse(c, argc, argv, table)) return c->exit_code;
+    if (o.langs && !is_folder(c->args[0])) return list_langs(c, c->args[0]);
     return is_folder(c->args[0]) ? show_bundle(c, c->args[0], &o) : show_file(c, c->args[0], &o);
 }
 

@@ -13,9 +13,11 @@ extern const cli_command cmd_export;
 extern const cli_command cmd_generate;
 extern const cli_command cmd_info;
 extern const cli_command cmd_prepare;
+extern const cli_command cmd_score;
 extern const cli_command cmd_segment;
 extern const cli_command cmd_selftest;
 extern const cli_command cmd_tokenizer;
 extern const cli_command cmd_train;
+extern const cli_command cmd_translate;
 
 #endif

@@ -13,6 +13,8 @@ static const cli_command *const commands[] = {
     &cmd_generate,
     &cmd_encode,
     &cmd_decode,
+    &cmd_translate,
+    &cmd_score,
     &cmd_eval,
     &cmd_info,
     &cmd_segment,

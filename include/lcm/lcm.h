@@ -21,6 +21,7 @@
 #ifndef LCM_H
 #define LCM_H
 
+#include "lcm/blaser_score.h"
 #include "lcm/build.h"
 #include "lcm/bundle.h"
 #include "lcm/concept_store.h"
@@ -30,6 +31,7 @@
 #include "lcm/eval.h"
 #include "lcm/eval_run.h"
 #include "lcm/export.h"
+#include "lcm/language.h"
 #include "lcm/modelinfo.h"
 #include "lcm/session.h"
 #include "lcm/status.h"

@@ -28,6 +28,11 @@ LCM_API void lcm_session_free(lcm_session *s); /* NULL is allowed */
 LCM_API lcm_status lcm_session_encode(lcm_ctx *ctx, float *out, uint8_t *cut, lcm_session *s, const char *const *text,
                                       const size_t *len, size_t n, const char *lang);
 
+/* How this session makes one vector of a sentence's states: the model's own way is what its decoder and all else
+ * understand, the others are for study. LCM_ERR_ARG. */
+typedef enum lcm_pooling { LCM_POOLING_MODEL = 0, LCM_POOLING_MEAN, LCM_POOLING_MAX, LCM_POOLING_LAST } lcm_pooling;
+LCM_API lcm_status lcm_session_set_pooling(lcm_ctx *ctx, lcm_session *s, int pooling);
+
 typedef struct lcm_decode_opts {
     int64_t beam;     /* 1 … 64; 0 = the bundle's */
     const char *lang; /* as for encoding: the language of the text that is wanted */
@@ -41,6 +46,12 @@ typedef struct lcm_decode_opts {
  * LCM_ERR_ARG: the decoder is not loaded, or beam; LCM_ERR_NUMERIC: a value of x is not finite. */
 LCM_API lcm_status lcm_session_decode(lcm_ctx *ctx, char **out, double *scores, lcm_session *s, const float *x, size_t n,
                                       const lcm_decode_opts *opts);
+
+/* How likely text[i] is under concept i of x [n, D]: logp [n] is the sum of ln p over its tokens (language and end
+ * included), tokens [n] their number. lang as for encoding. LCM_ERR_ARG: the decoder is not loaded; LCM_ERR_LIMIT,
+ * LCM_ERR_UTF8 name the text (from 1); LCM_ERR_NUMERIC: a value of x is not finite. */
+LCM_API lcm_status lcm_session_score(lcm_ctx *ctx, double *logp, int64_t *tokens, lcm_session *s, const float *x,
+                                     const char *const *text, const size_t *len, size_t n, const char *lang);
 
 /* Noise of level `amount` (0 … 1) on concepts x [n, D], in place (arXiv 2412.08821 eq. 27):
  * sqrt(1-a) z + sqrt(a) eps on vectors z normalised by the concept model's normaliser, or by mean

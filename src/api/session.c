@@ -9,6 +9,7 @@
 #include "api/session_int.h"
 #include "base/rng.h"
 #include "lcm/concept_model.h"
+#include "sonar/score.h"
 
 lcm_status lcm_session_new(lcm_ctx *ctx, lcm_session **out, const lcm_bundle *b) {
     lcm_session *s;
@@ -89,6 +90,23 @@ lcm_status lcm_session_decode(lcm_ctx *ctx, char **out, double *scores, lcm_sess
         return st;
     }
     *out = texts.data;
+    return LCM_OK;
+}
+
+lcm_status lcm_session_score(lcm_ctx *ctx, double *logp, int64_t *tokens, lcm_session *s, const float *x,
+                             const char *const *text, const size_t *len, size_t n, const char *lang) {
+    int32_t id;
+    LCM_TRY(lcm_session_needs(ctx, s, LCM_LOAD_DECODER));
+    LCM_TRY(lcm_bundle_lang(ctx, &id, s->bundle, lang));
+    LCM_TRY(check_finite(ctx, x, n, s->bundle->info.dim));
+    LCM_TRY(widen(ctx, s, x, n));
+    return lcm_sonar_score(ctx, logp, tokens, &s->bundle->sonar, s->wide, text, len, n, id);
+}
+
+lcm_status lcm_session_set_pooling(lcm_ctx *ctx, lcm_session *s, int pooling) {
+    LCM_TRY(lcm_session_needs(ctx, s, LCM_LOAD_ENCODER));
+    if (pooling < LCM_POOLING_MODEL || pooling > LCM_POOLING_LAST) LCM_FAIL(ctx, LCM_ERR_ARG, "pooling %d", pooling);
+    lcm_codec_set_pooling(s->codec, pooling ? (lcm_pool)(LCM_POOL_MEAN + pooling - 1) : (lcm_pool)s->bundle->sonar.model->config.pooling);
     return LCM_OK;
 }
 

@@ -6,7 +6,7 @@
  * whole. A prefix "module." that all names have is dropped.
  *
  * Checked before a tensor is shown: its storage is in the file and has the size that the pickle says, and the
- * tensor lies within it. Compressed or encrypted entries are refused. Memory: what pickle.h promises, some 100 bytes per tensor
+ * tensor lies within it. Compressed or encrypted entries are refused. Memory: what pickle.h promises, under 1 KB per tensor
  * and archive entry, and, while a tensor is read that is not contiguous, its storage. */
 #ifndef LCM_TORCH_FILE_H
 #define LCM_TORCH_FILE_H

@@ -24,12 +24,13 @@ typedef struct lcm_blaser_config {
 
 extern const lcm_field lcm_blaser_fields[];
 
-typedef struct lcm_blaser {
+typedef struct lcm_blaser lcm_blaser;
+struct lcm_blaser {
     lcm_blaser_config config;
     lcm_params params;
     lcm_tensor *w[3], *b[3];
     uint64_t space; /* of the vectors; as in its file */
-} lcm_blaser;
+};
 
 lcm_status lcm_blaser_new(lcm_ctx *ctx, lcm_blaser **out, const lcm_blaser_config *config);
 lcm_status lcm_blaser_load(lcm_ctx *ctx, lcm_blaser **out, const char *path);

@@ -9,6 +9,7 @@ enum { ID_EOS = 3, PASS_TOKENS = 4096, PASS_ROWS = 320 };
 
 struct lcm_codec {
     const lcm_sonar_file *file;
+    lcm_pool pooling;
     lcm_tape *tape;
     lcm_ids ids;
     lcm_pieces *pieces;
@@ -21,6 +22,7 @@ lcm_status lcm_codec_new(lcm_ctx *ctx, lcm_codec **out, const lcm_sonar_file *fi
     *out = NULL;
     LCM_TRY(lcm_calloc(ctx, &c, 1, sizeof *c));
     c->file = file;
+    c->pooling = (lcm_pool)file->model->config.pooling;
     c->tape = lcm_tape_new(ctx, 1 << 20);
     if (c->tape == NULL) {
         free(c);
@@ -41,6 +43,8 @@ void lcm_codec_free(lcm_codec *c) {
 
 int64_t lcm_codec_dim(const lcm_codec *c) { return c->file->model->config.model_dim; }
 
+void lcm_codec_set_pooling(lcm_codec *c, lcm_pool pooling) { c->pooling = pooling; }
+
 /* One packed pass over n sentences. */
 static lcm_status encode_pass(lcm_codec *c, real *out, const lcm_pieces *s, size_t n, int32_t lang) {
     const lcm_sonar *m = c->file->model;
@@ -60,7 +64,7 @@ static lcm_status encode_pass(lcm_codec *c, real *out, const lcm_pieces *s, size
         }
         lcm_sonar_packer_push(&p, &lang, L, cut, &eos, tail);
     }
-    z = lcm_sonar_encode_fwd(c->tape, m, &p.b);
+    z = lcm_op_pool(c->tape, lcm_sonar_encoder_states(c->tape, m, &p.b), p.b.off, p.b.n, c->pooling);
     if (z == NULL) return lcm_tape_status(c->tape);
     memcpy(out, z->x, (size_t)(z->rows * z->cols) * sizeof *out);
     return LCM_OK;

@@ -264,6 +264,12 @@ const char *lcm_lang_name(const char *code) {
     return NULL;
 }
 
+const char *lcm_lang_iso(const char *code) {
+    for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++)
+        if (strlen(aliases[i].alias) == 2 && strcmp(aliases[i].code, code) == 0) return aliases[i].alias;
+    return NULL;
+}
+
 /* "en_GB" is "en-gb". */
 static bool same(const char *alias, const char *name, size_t len) {
     for (size_t i = 0; i < len; i++) {

@@ -14,6 +14,9 @@ const char *const *lcm_sonar_lang_codes(void);
 /* English name of a code, or NULL. */
 const char *lcm_lang_name(const char *code);
 
+/* ISO 639-1 of a code, or NULL. */
+const char *lcm_lang_iso(const char *code);
+
 /* The code that `name` stands for, or NULL. Case does not matter. A name is
  *   a code in other letters ("ENG-latn");
  *   ISO 639-1 ("en"), or 639-3 without a script ("eng", "zho": the first of its codes), also with a region ("en-GB");

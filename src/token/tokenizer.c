@@ -170,6 +170,7 @@ lcm_status lcm_tokenizer_lang_id(lcm_ctx *ctx, int32_t *id, const lcm_tokenizer 
         LCM_FAIL(ctx, LCM_ERR_NOTFOUND, "language '%.64s' is unknown; '%s' is %s", lang, meant, lcm_lang_name(meant));
     for (i = 0; i < tok->n_langs; i++) {
         int d = edit_distance(lang, tok->langs[i]);
+        if (strncmp(lang, tok->langs[i], 3) != 0) d += LCM_TOKENIZER_MAX_LANG_NAME; /* the language before the script */
         if (d < least) least = d, nearest = i;
     }
     LCM_FAIL(ctx, LCM_ERR_NOTFOUND, "language '%.64s' is unknown; the nearest of %d is '%s'", lang, tok->n_langs,
