@@ -29,7 +29,7 @@ struct lcm_bf16 {
 };
 
 #ifdef HAVE_BF16
-#define BF16_CODE __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16"), optimize("O3")))
+#define BF16_CODE __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
 
 bool lcm_bf16_supported(void) {
     return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") &&

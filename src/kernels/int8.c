@@ -136,7 +136,7 @@ static void panel_ref(real *y, int64_t ldy, const lcm_i8_acts *a, const uint8_t 
 /* ---- AVX512-VNNI ---- */
 
 #ifdef HAVE_VNNI
-#define VNNI_CODE __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni"), optimize("O3")))
+#define VNNI_CODE __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")))
 #define VNNI_INLINE VNNI_CODE __attribute__((always_inline)) static inline
 
 static bool vnni(void) {
