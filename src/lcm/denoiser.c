@@ -77,7 +77,7 @@ lcm_status lcm_denoiser_new(lcm_ctx *ctx, lcm_denoiser *out, lcm_params *p, cons
     char sub[LCM_PARAM_NAME];
     LCM_TRY(lcm_calloc(ctx, &d.layers, (size_t)c->transformer.num_layers, sizeof *d.layers));
     snprintf(sub, sizeof sub, "%s.embed_time", name);
-    d.embed_time = lcm_level_embed_new(p, M, sub);
+    d.embed_time = lcm_level_embed_new(p, M, LCM_LINEAR_NORMAL_02, sub);
     snprintf(sub, sizeof sub, "%s.initial_proj", name);
     d.initial = lcm_projection_new(p, &c->pre_denoiser, D, M, sub);
     for (int64_t i = 0; i < c->transformer.num_layers; i++) {

@@ -3,13 +3,13 @@
 
 #include <stdio.h>
 
-lcm_level_embed lcm_level_embed_new(lcm_params *p, int64_t E, const char *name) {
+lcm_level_embed lcm_level_embed_new(lcm_params *p, int64_t E, lcm_linear_init init, const char *name) {
     lcm_level_embed e;
     char sub[LCM_PARAM_NAME];
     snprintf(sub, sizeof sub, "%s.fc1", name);
-    e.fc1 = lcm_linear_new(p, LCM_TIMESTEP_FEATURES, E, true, LCM_LINEAR_NORMAL_02, sub);
+    e.fc1 = lcm_linear_new(p, LCM_TIMESTEP_FEATURES, E, true, init, sub);
     snprintf(sub, sizeof sub, "%s.fc2", name);
-    e.fc2 = lcm_linear_new(p, E, E, true, LCM_LINEAR_NORMAL_02, sub);
+    e.fc2 = lcm_linear_new(p, E, E, true, init, sub);
     return e;
 }
 

@@ -14,7 +14,7 @@ typedef struct lcm_level_embed {
 } lcm_level_embed;
 
 /* NAME.fc1, NAME.fc2 */
-lcm_level_embed lcm_level_embed_new(lcm_params *p, int64_t E, const char *name);
+lcm_level_embed lcm_level_embed_new(lcm_params *p, int64_t E, lcm_linear_init init, const char *name);
 
 /* levels (n) -> (n,E); no activation behind fc2 */
 lcm_tensor *lcm_level_embed_fwd(lcm_tape *t, const lcm_level_embed *e, const int64_t *levels, int64_t n);

@@ -39,7 +39,7 @@ static lcm_status build(lcm_ctx *ctx, lcm_one_tower *m) {
     nz.dim = c->sonar_embed_dim;
     LCM_TRY(lcm_normalizer_new(ctx, &m->model.normalizer, &nz));
     LCM_TRY(lcm_schedule_new(ctx, &m->model.schedule, &c->noise_scheduler));
-    m->embed_time = lcm_level_embed_new(p, c->timestep_embed_dim, "embed_time");
+    m->embed_time = lcm_level_embed_new(p, c->timestep_embed_dim, LCM_LINEAR_XAVIER, "embed_time");
     LCM_TRY(lcm_frontend_new(ctx, &m->frontend, p, &c->frontend, c->sonar_embed_dim + c->timestep_embed_dim,
                              c->model_dim, c->max_seq_len, (lcm_pos_style)c->tower.pos_embedding_style,
                              "frontend"));
