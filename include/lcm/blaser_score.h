@@ -18,8 +18,8 @@ typedef struct lcm_blaser lcm_blaser;
 LCM_API lcm_status lcm_blaser_open(lcm_ctx *ctx, lcm_blaser **out, const char *path, const lcm_bundle *b);
 LCM_API void lcm_blaser_close(lcm_blaser *m); /* NULL is allowed */
 
-LCM_API int64_t lcm_blaser_dim(const lcm_blaser *m);
-LCM_API int lcm_blaser_needs_reference(const lcm_blaser *m);
+LCM_API int64_t lcm_blaser_dim(const lcm_blaser *m); /* numbers in a vector */
+LCM_API int lcm_blaser_needs_reference(const lcm_blaser *m); /* 1 for "ref", 0 for "qe" */
 
 /* scores [n] of rows [n, D]; ref is NULL unless the model needs it (LCM_ERR_ARG). Vectors as the encoder gives them. */
 LCM_API lcm_status lcm_blaser_rate(lcm_ctx *ctx, double *scores, const lcm_blaser *m, const float *src, const float *mt,

@@ -9,7 +9,7 @@
 #include "api/session_int.h"
 #include "base/rng.h"
 #include "lcm/concept_model.h"
-#include "sonar/score.h"
+#include "sonar/likelihood.h"
 
 lcm_status lcm_session_new(lcm_ctx *ctx, lcm_session **out, const lcm_bundle *b) {
     lcm_session *s;

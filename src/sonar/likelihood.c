@@ -1,5 +1,5 @@
 /* Log-probabilities of given texts. */
-#include "sonar/score.h"
+#include "sonar/likelihood.h"
 
 #include <stdlib.h>
 

@@ -11,7 +11,7 @@
 #include "harness/sonar_toy.h"
 #include "kernels/xent.h"
 #include "sonar/decoder.h"
-#include "sonar/score.h"
+#include "sonar/likelihood.h"
 #include "unit/spm_build.h"
 
 enum { V = 40, N = 70 }; /* more texts than one pass takes */

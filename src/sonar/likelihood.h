@@ -1,6 +1,6 @@
 /* How likely a text is under a vector: teacher-forced log-probabilities. */
-#ifndef LCM_SONAR_SCORE_H
-#define LCM_SONAR_SCORE_H
+#ifndef LCM_LIKELIHOOD_H
+#define LCM_LIKELIHOOD_H
 
 #include "sonar/sonar_io.h"
 
