@@ -1,4 +1,4 @@
-/* The document reader over arbitrary bytes: as text lines, whole file and JSON lines, plain or
+/* The document reader over arbitrary bytes: as text lines, whole file, JSON lines and pairs, plain or
  * zstd. Checks that whatever comes out is valid text within the limit. */
 #include <stdint.h>
 #include <stdio.h>
@@ -22,17 +22,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     snprintf(path, sizeof path, "/tmp/lcm-fuzz-jsonl-%ld", (long)getpid());
     file = fopen(path, "wb");
     check(file != NULL && fwrite(data, 1, size, file) == size && fclose(file) == 0);
-    for (int mode = 0; mode < 4; mode++) {
+    for (int mode = 0; mode < 5; mode++) {
         lcm_docs_opts o = {.format = mode < 2 ? LCM_DOCS_TXT : LCM_DOCS_JSONL, .max_doc = 200};
         lcm_ctx *ctx = lcm_ctx_new();
         lcm_docs *d = NULL;
         lcm_doc doc;
         o.whole_file = mode == 1;
         o.strict = mode == 3;
+        o.source_key = mode == 4 ? "source" : NULL;
         check(ctx != NULL && lcm_docs_open(ctx, &d, &input, 1, &o) == LCM_OK);
         while (lcm_docs_next(ctx, &doc, d) == LCM_OK && doc.text) {
             check(doc.len > 0 && doc.len <= 200 && strlen(doc.text) == doc.len);
             check(lcm_utf8_valid_prefix(doc.text, doc.len) == doc.len);
+            check((mode == 4) == (doc.source != NULL));
+            if (doc.source == NULL) continue;
+            check(doc.source_len > 0 && doc.source_len <= 200 && strlen(doc.source) == doc.source_len);
+            check(lcm_utf8_valid_prefix(doc.source, doc.source_len) == doc.source_len);
         }
         lcm_docs_close(d);
         lcm_ctx_free(ctx);
