@@ -229,7 +229,7 @@ static int run_rvq(cli *c, int argc, char **argv) {
 
 /* ---- next, stories ---- */
 
-enum { N_SAMPLING = 7 };
+enum { N_SAMPLING = 9 };
 
 /* Options of every task that runs concept models. */
 static void sampling_options(cli_option *rows, lcm_generation *g) {
@@ -239,7 +239,9 @@ static void sampling_options(cli_option *rows, lcm_generation *g) {
         CLI_REAL("rescale", 0, &g->guidance_rescale, 0, 1, "rescaling of guided predictions"),
         CLI_REAL("sigma", 0, &g->initial_noise_scale, 0, 100, "standard deviation of the first noise"),
         CLI_REAL("final-noise", 0, &g->final_noise, 0, 0.9, "share of noise left for the decoder (stories)"),
-        CLI_REAL("temperature", 0, &g->temperature, 0, 100, "noise on predictions (base)"),
+        CLI_REAL("temperature", 0, &g->temperature, 0, 100, "noise on predictions (base); of the choice of units (quant)"),
+        CLI_INT("top-k", 0, &g->top_k, 0, 1048576, "choose among so many units; 0: all (quant)"),
+        CLI_REAL("top-p", 0, &g->top_p, 0, 1, "choose among the units that hold this probability; 0: all (quant)"),
         CLI_INT("beam", 0, &g->beam, 1, 64, "beam size of the decoder"),
     };
     memcpy(rows, all, sizeof all);

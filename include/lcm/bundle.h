@@ -44,8 +44,9 @@ typedef struct lcm_generation {
      * concepts (arXiv 2412.08821 eq. 27) does the rest, better than the last steps do; needs
      * LCM_FEEDBACK_TEXT, since the vector stays noised. */
     double final_noise;
-    double temperature; /* Base-LCM: noise on the normalised prediction; llama: of its softmax, 0 = the likeliest token [0] */
-    /* Llama: draw from the k likeliest tokens [0 = all], or from the least set whose probability reaches p [0 or 1 = all] */
+    double temperature; /* Base-LCM: noise on the normalised prediction; llama, quant: of the softmax, 0 = the likeliest [0] */
+    /* Llama: draw from the k likeliest tokens [0 = all], or from the least set whose probability reaches p [0 or 1 = all];
+     * quant: the same of units. Models that predict vectors refuse both. */
     int64_t top_k;
     double top_p;
 } lcm_generation;

@@ -185,7 +185,8 @@ static lcm_status eval_forecaster(lcm_ctx *ctx, bench *b, const lcm_forecaster *
 }
 
 static lcm_status eval_model(lcm_ctx *ctx, bench *b, const char *path) {
-    lcm_predict_config pc = {.temperature = b->config.temperature, .sampler = b->config.sampler};
+    lcm_predict_config pc = {.temperature = b->config.temperature, .top_k = b->config.top_k,
+                             .top_p = b->config.top_p, .sampler = b->config.sampler};
     lcm_model_meta meta;
     lcm_forecaster f;
     lcm_model *m;

@@ -9,6 +9,7 @@
 #include "lcm/concept_batch.h"
 #include "lcm/criterion.h"
 #include "nn/params.h"
+#include "quant/rvq.h"
 #include "sonar/normalizer.h"
 
 typedef struct lcm_model_type lcm_model_type;
@@ -20,6 +21,8 @@ typedef struct lcm_model {
     lcm_normalizer *normalizer;     /* NULL = the model works on raw SONAR vectors */
     const char *normalizer_name;    /* prefix of its tensors in a file */
     lcm_schedule *schedule;         /* diffusion models only, else NULL */
+    lcm_rvq *rvq;                   /* models that predict units only, else NULL; its codebooks are among params */
+    const char *frozen;             /* name prefix of parameters that are data and never trained, or NULL */
     bool has_guidance;              /* was, or is to be, trained with context dropping */
     int64_t embed_dim, max_seq_len; /* D; concepts of the longest document */
 } lcm_model;
@@ -32,7 +35,9 @@ typedef struct lcm_model_loss {
     double unnormalized; /* sum of losses in SONAR space, without weight; 0 unless asked for */
     int64_t n_targets;   /* counted positions: what gradients are divided by */
     const real *rows;    /* (n_rows) loss per row before weights, in the arena; uncounted rows are 0 */
-    const int64_t *t;    /* (n_rows) noise levels; NULL for models without */
+    const int64_t *t;    /* (n_rows) noise levels or codebooks; NULL for models without */
+    bool of_units;       /* losses are cross-entropies of units, and there are no squared errors */
+    int64_t n_hits;      /* then: rows whose most probable unit was the right one */
     int64_t n_rows;
 } lcm_model_loss;
 

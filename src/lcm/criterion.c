@@ -36,7 +36,7 @@ lcm_status lcm_criterion_new(lcm_ctx *ctx, lcm_criterion **out, const lcm_model 
     lcm_criterion *c;
     lcm_status st = LCM_OK;
     *out = NULL;
-    if (m->schedule && (config->cf_guidance_probability > 0) != m->has_guidance)
+    if ((m->schedule || m->rvq) && (config->cf_guidance_probability > 0) != m->has_guidance)
         LCM_FAIL(ctx, LCM_ERR_ARG,
                  "cf_guidance_probability is %g, but the model's trained_with_cf_guidance is %s",
                  config->cf_guidance_probability, m->has_guidance ? "true" : "false");

@@ -35,7 +35,7 @@ typedef struct lcm_criterion {
 } lcm_criterion;
 
 struct lcm_model;
-/* LCM_ERR_ARG: cf_guidance_probability > 0 for a diffusion model that is not trained_with_cf_guidance,
+/* LCM_ERR_ARG: cf_guidance_probability > 0 for a diffusion or quant model that is not trained_with_cf_guidance,
  * or 0 for one that is: such a file would promise what its weights never learned. */
 lcm_status lcm_criterion_new(lcm_ctx *ctx, lcm_criterion **out, const struct lcm_model *m,
                              const lcm_criterion_config *c);

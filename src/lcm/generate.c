@@ -17,7 +17,9 @@ const lcm_field lcm_generate_fields[] = {
     LCM_F_BOOL(lcm_generate_config, trim_hypotheses, "drop the concept that stopped a document"),
     LCM_F_BOOL(lcm_generate_config, include_eos_token, "keep it nevertheless"),
     LCM_F_INT(lcm_generate_config, seed, 0, 9e15, "seed of the noise"),
-    LCM_F_REAL(lcm_generate_config, temperature, 0, 100, "noise on predictions (base)"),
+    LCM_F_REAL(lcm_generate_config, temperature, 0, 100, "noise on predictions (base); of the choice of units (quant)"),
+    LCM_F_INT(lcm_generate_config, top_k, 0, 1048576, "units to choose among, 0 = all (quant)"),
+    LCM_F_REAL(lcm_generate_config, top_p, 0, 1, "probability of the units to choose among, 0 and 1 = all (quant)"),
     LCM_F_STRUCT(lcm_generate_config, sampler, lcm_sampler_fields, "denoising (diffusion models)"),
     LCM_F_END};
 
@@ -92,7 +94,8 @@ static lcm_status check(lcm_ctx *ctx, const lcm_model *m, const lcm_prompts *p, 
 }
 
 static lcm_status loop_new(lcm_ctx *ctx, loop *l, const lcm_model *m, int64_t cap) {
-    lcm_predict_config pc = {.temperature = l->config->temperature, .sampler = l->config->sampler};
+    lcm_predict_config pc = {.temperature = l->config->temperature, .top_k = l->config->top_k,
+                             .top_p = l->config->top_p, .sampler = l->config->sampler};
     size_t n = (size_t)l->prompts->n, room;
     l->D = m->embed_dim;
     if (!lcm_mul_size(&room, n * (size_t)l->D, (size_t)l->config->max_gen_len))

@@ -16,8 +16,10 @@ typedef struct lcm_generate_config {
     bool trim_hypotheses;        /* drop the concept that stopped a document … */
     bool include_eos_token;      /* … unless this is set */
     int64_t seed;                /* of the noise; 0 is a seed like any other */
-    double temperature; /* Base-LCM: noise on the normalised prediction; the reference defaults to 1 */
-    lcm_sampler_config sampler; /* diffusion models */
+    double temperature; /* Base-LCM: noise on the normalised prediction; the reference defaults to 1. Quant: of the softmax */
+    int64_t top_k;              /* quant models, as in lcm_predict_config */
+    double top_p;
+    lcm_sampler_config sampler; /* diffusion models; of quant models guidance_scale */
 } lcm_generate_config;
 
 extern const lcm_field lcm_generate_fields[];

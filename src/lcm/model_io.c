@@ -114,7 +114,7 @@ static lcm_status read_values(lcm_ctx *ctx, lcm_model *m, const lcm_st *st, bool
     normalizer_tensor nz[NORMALIZER_TENSORS];
     int n = normalizer_tensors(nz, m);
     LCM_TRY(check_names(ctx, m, st));
-    LCM_TRY(lcm_params_alloc(ctx, &m->params, with_grad));
+    LCM_TRY(lcm_model_alloc(ctx, m, with_grad));
     LCM_TRY(lcm_params_get(ctx, &m->params, st));
     for (int i = 0; i < n; i++)
         LCM_TRY(lcm_st_read_real(ctx, nz[i].x, lcm_st_find(st, nz[i].name), m->embed_dim));

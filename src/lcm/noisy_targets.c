@@ -42,8 +42,8 @@ static void draw_dropped_compat(uint8_t *dropped, uint8_t *rows, int64_t *order,
     }
 }
 
-static const uint8_t *draw_dropped(lcm_tape *t, const lcm_concept_batch *b, int64_t R,
-                                   const lcm_criterion_config *c, const lcm_draws *draws) {
+const uint8_t *lcm_targets_dropped(lcm_tape *t, const lcm_concept_batch *b, int64_t R, const lcm_criterion_config *c,
+                                   const lcm_draws *draws) {
     int64_t T = b->off[b->n_docs];
     lcm_rng rng = stream_at(draws, LCM_RNG_GUIDANCE);
     uint8_t *dropped, *rows;
@@ -61,8 +61,7 @@ static const uint8_t *draw_dropped(lcm_tape *t, const lcm_concept_batch *b, int6
     return dropped;
 }
 
-/* Rows behind the sources; without sources z itself. */
-static const real *target_rows(lcm_tape *t, const real *z, const lcm_concept_batch *b, int64_t R, int64_t D) {
+const real *lcm_targets_rows(lcm_tape *t, const real *z, const lcm_concept_batch *b, int64_t R, int64_t D) {
     real *y, *next;
     if (b->source_len == NULL) return z;
     y = next = lcm_tape_alloc(t, (size_t)(R * D) * sizeof *y);
@@ -99,7 +98,7 @@ static lcm_status check_levels(lcm_ctx *ctx, const int64_t *level, int64_t R, in
     return LCM_OK;
 }
 
-static int64_t count_targets(const lcm_concept_batch *b) {
+int64_t lcm_targets_count(const lcm_concept_batch *b) {
     int64_t R = b->off[b->n_docs];
     for (int64_t d = 0; b->source_len && d < b->n_docs; d++) R -= b->source_len[d];
     return R;
@@ -108,14 +107,14 @@ static int64_t count_targets(const lcm_concept_batch *b) {
 lcm_status lcm_noisy_targets_make(lcm_ctx *ctx, lcm_noisy_targets *out, lcm_tape *t, const lcm_model *m,
                                   const real *z, const lcm_concept_batch *b, const lcm_criterion *c,
                                   const lcm_draws *draws) {
-    int64_t D = m->embed_dim, R = count_targets(b);
+    int64_t D = m->embed_dim, R = lcm_targets_count(b);
     const real *clean, *noise;
     real *rows;
     if (R == 0)
         LCM_FAIL(ctx, LCM_ERR_ARG, "batch of %lld documents without a target concept", (long long)b->n_docs);
-    clean = target_rows(t, z, b, R, D);
+    clean = lcm_targets_rows(t, z, b, R, D);
     out->R = R;
-    out->dropped = draw_dropped(t, b, R, &c->config, draws);
+    out->dropped = lcm_targets_dropped(t, b, R, &c->config, draws);
     out->level = draw_levels(t, R, c, draws);
     noise = draw_all_noise(t, R * D, draws);
     rows = lcm_tape_alloc(t, (size_t)(2 * R * D + R) * sizeof *rows);

@@ -23,4 +23,12 @@ lcm_status lcm_noisy_targets_make(lcm_ctx *ctx, lcm_noisy_targets *out, lcm_tape
                                   const real *z, const lcm_concept_batch *b, const lcm_criterion *c,
                                   const lcm_draws *draws);
 
+/* Its parts that know of no schedule. */
+int64_t lcm_targets_count(const lcm_concept_batch *b);
+/* (R,D) rows of z behind the sources; without sources z itself. */
+const real *lcm_targets_rows(lcm_tape *t, const real *z, const lcm_concept_batch *b, int64_t R, int64_t D);
+/* (R) rows without context, or NULL when none is to be dropped or out of memory. */
+const uint8_t *lcm_targets_dropped(lcm_tape *t, const lcm_concept_batch *b, int64_t R, const lcm_criterion_config *c,
+                                   const lcm_draws *draws);
+
 #endif

@@ -31,21 +31,37 @@ lcm_one_tower_config lcm_one_tower_config_default(void) {
     return c;
 }
 
-static lcm_status build(lcm_ctx *ctx, lcm_one_tower *m) {
+lcm_status lcm_one_tower_register(lcm_ctx *ctx, lcm_one_tower *m, int64_t out, const char *embed_name) {
     const lcm_one_tower_config *c = &m->config;
     lcm_params *p = &m->model.params;
     lcm_normalizer_config nz = lcm_normalizer_config_default();
     p->ctx = ctx;
     nz.dim = c->sonar_embed_dim;
+    m->model.normalizer_name = "sonar_normalizer";
+    m->model.has_guidance = c->trained_with_cf_guidance;
+    m->model.embed_dim = c->sonar_embed_dim;
+    m->model.max_seq_len = c->max_seq_len;
     LCM_TRY(lcm_normalizer_new(ctx, &m->model.normalizer, &nz));
-    LCM_TRY(lcm_schedule_new(ctx, &m->model.schedule, &c->noise_scheduler));
-    m->embed_time = lcm_level_embed_new(p, c->timestep_embed_dim, LCM_LINEAR_XAVIER, "embed_time");
+    m->embed_time = lcm_level_embed_new(p, c->timestep_embed_dim, LCM_LINEAR_XAVIER, embed_name);
     LCM_TRY(lcm_frontend_new(ctx, &m->frontend, p, &c->frontend, c->sonar_embed_dim + c->timestep_embed_dim,
                              c->model_dim, c->max_seq_len, (lcm_pos_style)c->tower.pos_embedding_style,
                              "frontend"));
     LCM_TRY(lcm_stack_new(ctx, &m->tower, p, &c->tower, c->model_dim, "tower"));
-    m->postnet = lcm_projection_new(p, &c->postnet, c->model_dim, c->sonar_embed_dim, "postnet");
+    m->postnet = lcm_projection_new(p, &c->postnet, c->model_dim, out, "postnet");
     return p->status;
+}
+
+void lcm_one_tower_clear(lcm_one_tower *m) {
+    lcm_stack_free(&m->tower);
+    lcm_frontend_free(&m->frontend);
+    lcm_normalizer_free(m->model.normalizer);
+    lcm_params_free(&m->model.params);
+}
+
+static lcm_status build(lcm_ctx *ctx, lcm_one_tower *m) {
+    LCM_TRY(lcm_schedule_new(ctx, &m->model.schedule, &m->config.noise_scheduler));
+    m->n_levels = m->config.noise_scheduler.train_steps;
+    return lcm_one_tower_register(ctx, m, m->config.sonar_embed_dim, "embed_time");
 }
 
 lcm_status lcm_one_tower_new(lcm_ctx *ctx, lcm_one_tower **out, const lcm_one_tower_config *config) {
@@ -56,10 +72,6 @@ lcm_status lcm_one_tower_new(lcm_ctx *ctx, lcm_one_tower **out, const lcm_one_to
     LCM_TRY(lcm_calloc(ctx, &m, 1, sizeof *m));
     m->config = *config;
     m->model.config = &m->config;
-    m->model.normalizer_name = "sonar_normalizer";
-    m->model.has_guidance = config->trained_with_cf_guidance;
-    m->model.embed_dim = config->sonar_embed_dim;
-    m->model.max_seq_len = config->max_seq_len;
     st = build(ctx, m);
     if (st) {
         lcm_one_tower_free(m);
@@ -71,11 +83,8 @@ lcm_status lcm_one_tower_new(lcm_ctx *ctx, lcm_one_tower **out, const lcm_one_to
 
 void lcm_one_tower_free(lcm_one_tower *m) {
     if (m == NULL) return;
-    lcm_stack_free(&m->tower);
-    lcm_frontend_free(&m->frontend);
     lcm_schedule_free(m->model.schedule);
-    lcm_normalizer_free(m->model.normalizer);
-    lcm_params_free(&m->model.params);
+    lcm_one_tower_clear(m);
     free(m);
 }
 
@@ -142,7 +151,7 @@ lcm_tensor *lcm_one_tower_embed(lcm_tape *t, const lcm_one_tower *m, lcm_tensor 
 }
 
 lcm_tensor *lcm_one_tower_fwd(lcm_tape *t, const lcm_one_tower *m, const lcm_one_tower_rows *rows) {
-    int64_t T = rows->packed.T, times = lcm_one_tower_time(m->model.schedule->config.train_steps);
+    int64_t T = rows->packed.T, times = lcm_one_tower_time(m->n_levels);
     lcm_distinct_levels u = lcm_distinct_levels_make(t, rows->time, T, times);
     lcm_tensor *x;
     if (u.row == NULL) return NULL;

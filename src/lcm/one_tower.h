@@ -29,7 +29,15 @@ typedef struct lcm_one_tower {
     lcm_frontend frontend; /* (D + E) -> M */
     lcm_stack tower;
     lcm_projection postnet;
+    int64_t n_levels; /* levels of rows that predict: 0 … n_levels - 1 */
 } lcm_one_tower;
+
+/* The layers of m->config with `out` values per predicting row, for models that are a one-tower network with
+ * another end (lcm/quant.h). Registers parameters; the functions below then need nothing but these,
+ * n_levels and model.embed_dim. The caller checked the configuration and frees with the stack's and front end's
+ * own functions. */
+lcm_status lcm_one_tower_register(lcm_ctx *ctx, lcm_one_tower *m, int64_t out, const char *embed_name);
+void lcm_one_tower_clear(lcm_one_tower *m); /* layers, normaliser and parameters; not m itself */
 
 /* LCM_ERR_SHAPE, LCM_ERR_ARG name the field that does not fit. Registers parameters without memory
  * (lcm_model_create goes on); the normaliser is the identity. */
@@ -57,7 +65,7 @@ lcm_one_tower_rows lcm_one_tower_rows_make(lcm_tape *t, const lcm_concept_batch 
 lcm_tensor *lcm_one_tower_embed(lcm_tape *t, const lcm_one_tower *m, lcm_tensor *x, lcm_tensor *e,
                                 const int32_t *time, const int32_t *pos);
 
-/* network output of the noisy rows, (R,D) */
+/* network output of the noisy rows, (R, width of the postnet) */
 lcm_tensor *lcm_one_tower_fwd(lcm_tape *t, const lcm_one_tower *m, const lcm_one_tower_rows *rows);
 
 /* Counted: every target position, the first one (which sees nothing but itself) included. With sources

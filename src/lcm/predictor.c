@@ -3,9 +3,14 @@
 
 #include <stdlib.h>
 
+#include "lcm/registry.h"
+
 lcm_status lcm_predictor_init(lcm_ctx *ctx, lcm_predictor *p, const lcm_model *m, const lcm_predict_config *c,
                               int64_t slots, int64_t cap) {
-    if (m->schedule && c->sampler.guidance_scale != 1 && !m->has_guidance)
+    if (m->rvq == NULL && (c->top_k != 0 || (c->top_p > 0 && c->top_p < 1)))
+        LCM_FAIL(ctx, LCM_ERR_ARG, "%s: a %s model predicts vectors, only quant models choose among units",
+                 c->top_k != 0 ? "top_k" : "top_p", m->type->name);
+    if ((m->schedule || m->rvq) && c->sampler.guidance_scale != 1 && !m->has_guidance)
         LCM_FAIL(ctx, LCM_ERR_ARG, "guidance_scale %g needs a model trained_with_cf_guidance; use 1",
                  c->sampler.guidance_scale);
     p->model = m;

@@ -18,7 +18,10 @@ typedef struct lcm_concept_noise {
 } lcm_concept_noise;
 
 typedef struct lcm_predict_config {
-    double temperature;         /* Base-LCM: standard deviation of noise added to the normalised prediction */
+    double temperature;         /* Base-LCM: standard deviation of noise added to the normalised prediction;
+                                   quant models: of the softmax over units, 0 = the most probable */
+    int64_t top_k;              /* quant models: choose among so many units, 0 = all */
+    double top_p;               /* quant models: … and the fewest that hold this probability, 0 and 1 = all */
     lcm_sampler_config sampler; /* diffusion models */
 } lcm_predict_config;
 
@@ -48,7 +51,7 @@ struct lcm_predictor {
 };
 
 /* Common part of every predictor's creation; `p` was zeroed, its functions are set by the caller.
- * LCM_ERR_ARG: guidance of a diffusion model that was not trained for it. */
+ * LCM_ERR_ARG: guidance of a model that was not trained for it; top_k, top_p of a model without units. */
 lcm_status lcm_predictor_init(lcm_ctx *ctx, lcm_predictor *p, const lcm_model *m, const lcm_predict_config *c,
                               int64_t slots, int64_t cap);
 void lcm_predictor_clear(lcm_predictor *p);
@@ -66,6 +69,8 @@ lcm_status lcm_base_predictor_new(lcm_ctx *ctx, lcm_predictor **out, const lcm_m
                                   const lcm_predict_config *c, int64_t slots, int64_t cap);
 lcm_status lcm_two_tower_predictor_new(lcm_ctx *ctx, lcm_predictor **out, const lcm_model *m,
                                        const lcm_predict_config *c, int64_t slots, int64_t cap);
+lcm_status lcm_quant_predictor_new(lcm_ctx *ctx, lcm_predictor **out, const lcm_model *m,
+                                   const lcm_predict_config *c, int64_t slots, int64_t cap);
 lcm_status lcm_one_tower_predictor_new(lcm_ctx *ctx, lcm_predictor **out, const lcm_model *m,
                                        const lcm_predict_config *c, int64_t slots, int64_t cap);
 

@@ -6,6 +6,7 @@
 
 #include "lcm/base.h"
 #include "lcm/one_tower.h"
+#include "lcm/quant.h"
 #include "lcm/two_tower.h"
 
 /* Typed functions behind the table's untyped ones. */
@@ -33,11 +34,15 @@
 
 MODEL_FUNCTIONS(base)
 MODEL_FUNCTIONS(one_tower)
+MODEL_FUNCTIONS(quant_c)
+MODEL_FUNCTIONS(quant_d)
 MODEL_FUNCTIONS(two_tower)
 
 const lcm_model_type lcm_model_types[] = {MODEL_LINE("base", base),
                                           MODEL_LINE("one_tower", one_tower),
                                           MODEL_LINE("two_tower", two_tower),
+                                          MODEL_LINE("quant_c", quant_c),
+                                          MODEL_LINE("quant_d", quant_d),
                                           {NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL}};
 
 lcm_status lcm_model_type_find(lcm_ctx *ctx, const lcm_model_type **out, const char *name) {
@@ -71,8 +76,14 @@ lcm_status lcm_model_register(lcm_ctx *ctx, lcm_model **out, const char *kind, c
     return st;
 }
 
+lcm_status lcm_model_alloc(lcm_ctx *ctx, lcm_model *m, bool with_grad) {
+    LCM_TRY(lcm_params_alloc(ctx, &m->params, with_grad));
+    if (m->frozen) lcm_params_freeze(&m->params, m->frozen, true);
+    return LCM_OK;
+}
+
 static lcm_status allocate(lcm_ctx *ctx, lcm_model **m, bool with_grad) {
-    lcm_status st = lcm_params_alloc(ctx, &(*m)->params, with_grad);
+    lcm_status st = lcm_model_alloc(ctx, *m, with_grad);
     if (st == LCM_OK) return LCM_OK;
     lcm_model_free(*m);
     *m = NULL;
@@ -107,5 +118,6 @@ json_t *lcm_model_config_json(const lcm_model *m) {
 
 lcm_status lcm_model_loss_run(lcm_ctx *ctx, lcm_model_loss *out, lcm_tape *t, const lcm_model *m,
                               const lcm_concept_batch *b, const lcm_criterion *c, const lcm_draws *draws) {
+    memset(out, 0, sizeof *out);
     return m->type->loss(ctx, out, t, m, b, c, draws);
 }

@@ -32,10 +32,12 @@ lcm_status lcm_model_new(lcm_ctx *ctx, lcm_model **out, const char *kind, const 
 /* The same from the kind's own configuration struct. */
 lcm_status lcm_model_create(lcm_ctx *ctx, lcm_model **out, const char *kind, const void *config,
                             bool with_grad);
-/* lcm_model_new up to the memory of the parameters, which lcm_params_alloc brings: a loader looks at
+/* lcm_model_new up to the memory of the parameters, which lcm_model_alloc brings: a loader looks at
  * the sizes first. */
 lcm_status lcm_model_register(lcm_ctx *ctx, lcm_model **out, const char *kind, const json_t *config,
                               const char *where);
+/* Memory of the parameters; those that are data are frozen. */
+lcm_status lcm_model_alloc(lcm_ctx *ctx, lcm_model *m, bool with_grad);
 void lcm_model_free(lcm_model *m); /* NULL is allowed */
 void lcm_model_init(lcm_model *m, uint64_t seed);
 json_t *lcm_model_config_json(const lcm_model *m); /* new; NULL when out of memory */

@@ -6,7 +6,7 @@
 #define LCM_LLAMA_STORY_H
 
 #include "llama/llama_io.h"
-#include "llama/token_sampler.h"
+#include "kernels/token_sampler.h"
 
 typedef struct lcm_llama_story_opts {
     int64_t sentences; /* at most, ≥ 1 */

@@ -40,7 +40,7 @@ lcm_status lcm_run_task(lcm_ctx *ctx, const lcm_trainer_config *config, lcm_task
                         lcm_run_hooks *hooks);
 
 extern const lcm_run_kind lcm_run_sonar, lcm_run_base, lcm_run_one_tower, lcm_run_two_tower;
-extern const lcm_run_kind lcm_run_rvq;
+extern const lcm_run_kind lcm_run_rvq, lcm_run_quant_c, lcm_run_quant_d;
 extern const lcm_run_kind lcm_run_llama;
 extern const lcm_run_kind lcm_run_coherence;
 

@@ -6,12 +6,13 @@
 #include "data/column.h"
 #include "lcm/model_io.h"
 #include "modelfile/model_meta.h"
+#include "quant/rvq_io.h"
 #include "sonar/codec.h"
 #include "train/run.h"
 #include "train/task_concept.h"
 
 typedef struct config {
-    char kind[32], sonar[1024], store[1024], valid_store[1024], init[1024], end_of_text[1024];
+    char kind[32], sonar[1024], store[1024], valid_store[1024], init[1024], rvq[1024], end_of_text[1024];
     lcm_affix_texts prompt;
     lcm_normalizer_config normalizer;
     lcm_criterion_config criterion;
@@ -27,6 +28,7 @@ static const lcm_field fields[] = {
     LCM_F_STRING(config, end_of_text, "sentence whose concept ends every document; empty: none"),
     LCM_F_STRUCT(config, prompt, lcm_affix_prompt_fields, "sentences around the pairs of supervised training"),
     LCM_F_STRING(config, init, "concept model to start from"),
+    LCM_F_STRING(config, rvq, "codebook file of a quant model (lcm train, kind rvq)"),
     LCM_F_STRUCT(config, normalizer, lcm_normalizer_fields, "fit of the normaliser"),
     LCM_F_STRUCT(config, criterion, lcm_criterion_fields, "loss"),
     LCM_F_STRUCT(config, task, lcm_task_concept_fields, "batches"),
@@ -61,7 +63,7 @@ static lcm_status resolve(lcm_ctx *ctx, json_t **out, const json_t *given) {
     lcm_model *m = NULL;
     json_t *model;
     LCM_TRY(read_config(ctx, &c, given));
-    LCM_TRY(lcm_model_new(ctx, &m, c.kind, json_object_get(given, "model"), "config.model", false));
+    LCM_TRY(lcm_model_register(ctx, &m, c.kind, json_object_get(given, "model"), "config.model"));
     model = lcm_model_config_json(m);
     lcm_model_free(m);
     *out = lcm_config_write(&c, fields);
@@ -149,6 +151,41 @@ static lcm_status open_stores(lcm_ctx *ctx, state *s, const config *c) {
     return LCM_OK;
 }
 
+/* Codebooks, and the normaliser that belongs to them. A model that is gone on with must have the same. */
+static lcm_status copy_codebooks(lcm_ctx *ctx, state *s, const config *c, const lcm_rvq_file *f) {
+    lcm_model *m = s->model;
+    const lcm_rvq_config *want = &m->rvq->config, *have = &f->rvq.config;
+    size_t D = (size_t)want->dim;
+    LCM_TRY(lcm_rvq_check_space(ctx, f, c->rvq, s->space, "the store"));
+    if (have->dim != want->dim || have->units != want->units || have->codebooks < want->codebooks)
+        LCM_FAIL(ctx, LCM_ERR_SHAPE, "the model wants %lld codebooks of %lld units and %lld channels, '%s' has %lld of %lld and %lld",
+                 (long long)want->codebooks, (long long)want->units, (long long)want->dim, c->rvq, (long long)have->codebooks,
+                 (long long)have->units, (long long)have->dim);
+    if (c->init[0]) LCM_TRY(lcm_rvq_check_normalizer(ctx, f, c->rvq, m->normalizer, c->init));
+    memcpy(m->normalizer->center, f->normalizer->center, D * sizeof(real));
+    memcpy(m->normalizer->scale, f->normalizer->scale, D * sizeof(real));
+    for (int64_t k = 0; k < want->codebooks; k++)
+        memcpy(m->rvq->book[k]->x, f->rvq.book[k]->x, (size_t)want->units * D * sizeof(real));
+    return LCM_OK;
+}
+
+static lcm_status take_codebooks(lcm_ctx *ctx, state *s, const config *c) {
+    lcm_rvq_file f;
+    lcm_status st;
+    if (s->model->rvq == NULL) {
+        if (c->rvq[0]) LCM_FAIL(ctx, LCM_ERR_ARG, "config.rvq: a %s model has no codebooks", c->kind);
+        return LCM_OK;
+    }
+    if (c->rvq[0] == '\0') {
+        if (c->init[0] == '\0') LCM_FAIL(ctx, LCM_ERR_ARG, "config.rvq: a %s model needs a codebook file", c->kind);
+        return LCM_OK;
+    }
+    LCM_TRY(lcm_rvq_load(ctx, &f, c->rvq));
+    st = copy_codebooks(ctx, s, c, &f);
+    lcm_rvq_file_close(&f);
+    return st;
+}
+
 static lcm_status make_model(lcm_ctx *ctx, state *s, const config *c, const json_t *resolved) {
     if (c->init[0]) {
         lcm_model_meta meta;
@@ -170,7 +207,8 @@ static lcm_status make_model(lcm_ctx *ctx, state *s, const config *c, const json
     if (c->task.max_len > s->model->max_seq_len)
         LCM_FAIL(ctx, LCM_ERR_ARG, "task.max_len %lld exceeds model.max_seq_len %lld", (long long)c->task.max_len,
                  (long long)s->model->max_seq_len);
-    if (c->init[0] == '\0' && s->model->normalizer) {
+    LCM_TRY(take_codebooks(ctx, s, c));
+    if (c->init[0] == '\0' && s->model->normalizer && s->model->rvq == NULL) {
         lcm_normalizer_config n = c->normalizer;
         n.dim = s->model->embed_dim;
         s->model->normalizer->config = n;
@@ -216,4 +254,6 @@ static lcm_status run(lcm_ctx *ctx, const json_t *resolved, lcm_run_hooks *hooks
 
 const lcm_run_kind lcm_run_base = {"base", "Base-LCM: regression of the next concept", resolve, run};
 const lcm_run_kind lcm_run_one_tower = {"one_tower", "one-tower diffusion model", resolve, run};
+const lcm_run_kind lcm_run_quant_c = {"quant_c", "quantised concepts, regression of the concept", resolve, run};
+const lcm_run_kind lcm_run_quant_d = {"quant_d", "quantised concepts, softmax over units", resolve, run};
 const lcm_run_kind lcm_run_two_tower = {"two_tower", "two-tower diffusion model", resolve, run};

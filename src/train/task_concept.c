@@ -53,9 +53,12 @@ static lcm_status batch_loss(lcm_ctx *ctx, task_concept *s, lcm_tape *t, const l
     out->sum = l.sum;
     out->count = (double)l.n_targets;
     out->items = (double)total;
-    out->n_metrics = 1;
-    /* per channel, so that 1 is the loss of predicting the mean of normalised vectors */
-    out->metrics[0] = (lcm_metric){"mse", l.squared, (double)(l.n_targets * D)};
+    out->n_metrics = l.of_units ? 2 : 1;
+    if (l.of_units) {
+        out->metrics[0] = (lcm_metric){"xent", l.sum, (double)l.n_targets};
+        out->metrics[1] = (lcm_metric){"accuracy", (double)l.n_hits, (double)l.n_targets};
+    } else /* per channel, so that 1 is the loss of predicting the mean of normalised vectors */
+        out->metrics[0] = (lcm_metric){"mse", l.squared, (double)(l.n_targets * D)};
     return LCM_OK;
 }
 
@@ -75,8 +78,6 @@ static lcm_status validate(lcm_ctx *ctx, void *self, lcm_tape *t, lcm_task_loss 
     lcm_status st;
     LCM_TRY(lcm_calloc(ctx, &items, (size_t)c->n, sizeof *items));
     memset(out, 0, sizeof *out);
-    out->n_metrics = 1;
-    out->metrics[0].name = "mse";
     st = LCM_OK;
     for (int64_t batch = 0; st == LCM_OK && at < c->n && (s->config.valid_batches == 0 || batch < s->config.valid_batches);
          batch++) {
@@ -89,8 +90,12 @@ static lcm_status validate(lcm_ctx *ctx, void *self, lcm_tape *t, lcm_task_loss 
         }
         lcm_tape_reset(t, (lcm_tape_opts){0});
         st = batch_loss(ctx, s, t, c, items, n, &draws, &one);
-        out->metrics[0].sum += one.metrics[0].sum;
-        out->metrics[0].weight += one.metrics[0].weight;
+        out->n_metrics = one.n_metrics;
+        for (int i = 0; i < one.n_metrics; i++) {
+            out->metrics[i].name = one.metrics[i].name;
+            out->metrics[i].sum += one.metrics[i].sum;
+            out->metrics[i].weight += one.metrics[i].weight;
+        }
     }
     free(items);
     return st;

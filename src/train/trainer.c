@@ -220,7 +220,11 @@ static void update(trainer *tr, double lr, double scale) {
         /* the usual warm-up: a young average follows faster */
         double d = fmin(tr->config->ema_decay, (1.0 + (double)tr->step) / (10.0 + (double)tr->step));
         real keep = (real)d, take = (real)(1 - d);
-        for (int64_t i = 0; i < p->n_flat; i++) tr->ema[i] = keep * tr->ema[i] + take * p->x[i];
+        for (size_t i = 0; i < p->n; i++) { /* what is frozen keeps its bits */
+            const lcm_param *q = p->items[i];
+            for (int64_t k = 0; q->t.needs && k < q->t.rows * q->t.cols; k++)
+                tr->ema[q->offset + k] = keep * tr->ema[q->offset + k] + take * q->t.x[k];
+        }
     }
 }
 

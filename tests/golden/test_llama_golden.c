@@ -9,7 +9,7 @@
 #include "harness/toy_llama.h"
 #include "kernels/gemm.h"
 #include "llama/llama_decoder.h"
-#include "llama/token_sampler.h"
+#include "kernels/token_sampler.h"
 
 enum { N = 2, T = 21, V = 67, PROMPT = 5, GENERATED = 29 };
 

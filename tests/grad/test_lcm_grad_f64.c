@@ -34,7 +34,8 @@ static lcm_tensor *loss(lcm_tape *t, void *arg) {
 }
 
 static bool has_no_gradient(const char *name) {
-    return strstr(name, "denoiser") && (strstr(name, "self_attn.q_") || strstr(name, "self_attn.k_"));
+    return strncmp(name, "quantizer.", 10) == 0 || /* data, not trained */
+           (strstr(name, "denoiser") && (strstr(name, "self_attn.q_") || strstr(name, "self_attn.k_")));
 }
 
 /* Adding a constant to all scores of a row changes no softmax, so without rotation the bias of a key,
@@ -130,8 +131,24 @@ static void one_tower_loss(void **state) {
     }
 }
 
+static void quant_loss(void **state) {
+    lcm_criterion_config cc = lcm_criterion_config_default();
+    (void)state;
+    cc.cf_guidance_probability = 0.3;
+    for (int variant = 0; variant < 4; variant++) {
+        lcm_quant_config c = toy_quant_config();
+        c.tower.pos_embedding_style = variant & 1 ? LCM_POS_ROPE : LCM_POS_LEARNED;
+        c.tower.enable_qk_layernorm = variant == 2;
+        if (variant == 1) c.tower.dropout_p = c.tower.final_dropout_p = c.frontend.dropout_p = 0.2;
+        cc.compute_rmse = variant == 2;
+        cc.reduction = variant > 1;
+        check_loss("quant_c", &c, &cc, variant == 1);
+        check_loss("quant_d", &c, &cc, variant == 1);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(base_loss), cmocka_unit_test(two_tower_loss),
-                                       cmocka_unit_test(one_tower_loss)};
+                                       cmocka_unit_test(one_tower_loss), cmocka_unit_test(quant_loss)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

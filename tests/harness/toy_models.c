@@ -35,6 +35,19 @@ lcm_one_tower_config toy_one_tower_config(void) {
     return c;
 }
 
+lcm_quant_config toy_quant_config(void) {
+    lcm_quant_config c = lcm_quant_config_default();
+    c.sonar_embed_dim = TOY_D;
+    c.model_dim = TOY_M;
+    c.codebooks = 4;
+    c.units = 8;
+    c.codebook_embed_dim = 6;
+    c.max_seq_len = 64;
+    c.tower = toy_transformer(true);
+    c.trained_with_cf_guidance = true;
+    return c;
+}
+
 lcm_two_tower_config toy_two_tower_config(void) {
     lcm_two_tower_config c = lcm_two_tower_config_default();
     c.sonar_embed_dim = TOY_D;

@@ -4,6 +4,7 @@
 
 #include "lcm/base.h"
 #include "lcm/one_tower.h"
+#include "lcm/quant.h"
 #include "lcm/registry.h"
 #include "lcm/two_tower.h"
 
@@ -14,6 +15,7 @@ lcm_transformer_config
 toy_transformer(bool modern);          /* modern: rms, SwiGLU, output bias; else standard, ReLU 64 */
 lcm_base_config toy_base_config(void); /* rms, rope, SwiGLU, pre */
 lcm_one_tower_config toy_one_tower_config(void); /* rms, learned positions, SwiGLU, 20 noise steps, guidance */
+lcm_quant_config toy_quant_config(void); /* 4 codebooks of 8 units, guidance; of both kinds */
 lcm_two_tower_config toy_two_tower_config(void); /* the same towers, 20 noise steps, guidance */
 
 /* Every parameter random, modulators too: a fresh two-tower model is blind to its context. */

@@ -19,7 +19,7 @@
 #include "kernels/gemm.h"
 #include "kernels/xent.h"
 #include "llama/llama_decoder.h"
-#include "llama/token_sampler.h"
+#include "kernels/token_sampler.h"
 #include "llama/score.h"
 #include "llama/story.h"
 

@@ -1,5 +1,5 @@
 /* Temperature, top-k, top-p. */
-#include "llama/token_sampler.h"
+#include "kernels/token_sampler.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* Drawing the next token from logits.
+/* Drawing the next token, or unit of a codebook, from logits.
  *
  * In this order, as Hugging Face: temperature, the k largest, the nucleus (the smallest set of most likely
  * tokens whose probability reaches p). Ties go to the smaller id, so that top_k = 1 is greedy. */
