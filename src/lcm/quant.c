@@ -123,6 +123,7 @@ lcm_status lcm_quant_targets_make(lcm_ctx *ctx, lcm_quant_targets *out, lcm_tape
     int64_t D = m->model.embed_dim, K = m->config.codebooks, R = lcm_targets_count(b), *count;
     coding w = {.q = &m->rvq, .R = R, .D = D};
     const real *clean;
+    real *weight;
     if (R == 0) LCM_FAIL(ctx, LCM_ERR_ARG, "batch of %lld documents without a target concept", (long long)b->n_docs);
     clean = lcm_targets_rows(t, z, b, R, D);
     out->g = (lcm_noisy_targets){.R = R, .dropped = lcm_targets_dropped(t, b, R, &c->config, draws)};
@@ -131,6 +132,7 @@ lcm_status lcm_quant_targets_make(lcm_ctx *ctx, lcm_quant_targets *out, lcm_tape
     w.left = lcm_tape_alloc(t, (size_t)(R * D) * sizeof *w.left);
     w.sum = lcm_tape_alloc(t, (size_t)(R * D) * sizeof *w.sum);
     w.scratch = lcm_tape_alloc(t, (size_t)lcm_rvq_scratch(&m->rvq) * sizeof *w.scratch);
+    weight = lcm_tape_alloc(t, (size_t)R * sizeof *weight);
     w.unit = lcm_tape_alloc(t, (size_t)R * sizeof *w.unit);
     w.code = lcm_tape_alloc(t, (size_t)R * sizeof *w.code);
     LCM_TRY(lcm_tape_status(t));
@@ -143,6 +145,9 @@ lcm_status lcm_quant_targets_make(lcm_ctx *ctx, lcm_quant_targets *out, lcm_tape
     LCM_TRY(lcm_tape_status(t));
     memset(w.sum, 0, (size_t)(R * D) * sizeof *w.sum);
     encode(&w, clean);
+    for (int64_t r = 0; r < R; r++) weight[r] = 1;
+    lcm_concept_batch_weigh(weight, b);
+    out->g.w = weight;
     out->g.noisy = w.sum;
     out->g.target = clean;
     out->unit = w.unit;
@@ -151,10 +156,11 @@ lcm_status lcm_quant_targets_make(lcm_ctx *ctx, lcm_quant_targets *out, lcm_tape
 
 /* ---- loss ---- */
 
-static void unit_loss(lcm_tape *t, lcm_model_loss *out, const lcm_quant *m, lcm_tensor *h, const int32_t *unit, int64_t R,
+static void unit_loss(lcm_tape *t, lcm_model_loss *out, const lcm_quant *m, lcm_tensor *h, const lcm_quant_targets *q,
                       const lcm_criterion_config *c) {
+    int64_t R = q->g.R;
     uint8_t *hit = lcm_tape_alloc(t, (size_t)R);
-    lcm_loss l = lcm_op_xent(t, h, m->units, unit, NULL, 0, hit);
+    lcm_loss l = lcm_op_xent(t, h, m->units, q->unit, q->g.w, 0, hit);
     if (l.out == NULL || hit == NULL) return;
     out->sum = l.sum;
     out->rows = l.rows;
@@ -177,8 +183,8 @@ lcm_status lcm_quant_loss(lcm_ctx *ctx, lcm_model_loss *out, lcm_tape *t, const 
     LCM_TRY(lcm_tape_status(t));
     y = lcm_one_tower_fwd(t, &m->net, &rows);
     *out = (lcm_model_loss){.n_targets = q.g.R, .t = q.g.level, .of_units = m->units != NULL};
-    if (m->units) unit_loss(t, out, m, y, q.unit, q.g.R, &c->config);
-    else lcm_model_loss_finish(t, out, &m->model, y, q.g.target, NULL, NULL, &c->config);
+    if (m->units) unit_loss(t, out, m, y, &q, &c->config);
+    else lcm_model_loss_finish(t, out, &m->model, y, q.g.target, q.g.w, NULL, &c->config);
     return lcm_tape_status(t);
 }
 

@@ -41,7 +41,7 @@ void lcm_quant_free(lcm_quant *m); /* NULL is allowed */
 /* Rows of a training pass: for target r the codebook level[r], the sum of the centroids before it, and the unit
  * that quantises what is left. */
 typedef struct lcm_quant_targets {
-    lcm_noisy_targets g; /* level = codebook, noisy = s_k, target = the concept */
+    lcm_noisy_targets g; /* level = codebook, noisy = s_k, target = the concept, w = the concepts' weights */
     const int32_t *unit; /* (R) */
 } lcm_quant_targets;
 

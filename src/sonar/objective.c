@@ -113,6 +113,21 @@ static lcm_status pack_both(lcm_sonar_packer *enc, lcm_sonar_packer *dec, int32_
     return LCM_OK;
 }
 
+static lcm_status map_concepts(lcm_ctx *ctx, lcm_tensor **z, lcm_tape *t, const lcm_concept_map *map, uint64_t seed,
+                               uint64_t step) {
+    int64_t R, C;
+    real *y;
+    LCM_TRY(lcm_tape_status(t));
+    R = (*z)->rows;
+    C = (*z)->cols;
+    y = lcm_tape_alloc(t, (size_t)(R * C) * sizeof *y);
+    LCM_TRY(lcm_tape_status(t));
+    memcpy(y, (*z)->x, (size_t)(R * C) * sizeof *y);
+    LCM_TRY(map->run(ctx, map, t, y, R, seed, step));
+    *z = lcm_tensor_const(t, y, R, C);
+    return LCM_OK;
+}
+
 lcm_status lcm_sonar_loss_fwd(lcm_ctx *ctx, lcm_sonar_loss *out, lcm_tape *t, const lcm_sonar *m,
                               const lcm_pieces *sentences, int64_t n, int32_t lang,
                               const lcm_sonar_objective *noise, uint64_t seed, uint64_t step) {
@@ -120,11 +135,11 @@ lcm_status lcm_sonar_loss_fwd(lcm_ctx *ctx, lcm_sonar_loss *out, lcm_tape *t, co
     int32_t *targets;
     uint8_t *hit;
     lcm_tensor *z, *h;
-    (void)ctx;
     memset(out, 0, sizeof *out);
     LCM_TRY(pack_both(&enc, &dec, &targets, t, sentences, n, lang, noise, seed, step));
     hit = lcm_tape_alloc(t, (size_t)dec.b.T);
     z = lcm_sonar_encode_fwd(t, m, &enc.b);
+    if (noise && noise->map) LCM_TRY(map_concepts(ctx, &z, t, noise->map, seed, step));
     if (z && noise && noise->latent_noise_prob > 0) z = noise_concepts(t, z, noise, seed, step, &out->n_noised);
     if (z && noise && noise->latent_dropout > 0) z = lcm_op_dropout(t, z, noise->latent_dropout);
     h = z ? lcm_sonar_decode_fwd(t, m, &dec.b, z) : NULL;

@@ -22,7 +22,15 @@ typedef struct lcm_sonar_objective {
     double latent_dropout;     /* part of a concept's elements */
     double label_smoothing;
     bool freeze_encoder;       /* train the decoder alone */
+    const struct lcm_concept_map *map; /* or NULL; no key of a configuration: whoever trains sets it */
 } lcm_sonar_objective;
+
+/* What is done to concepts z (n,D) on their way to the decoder, before any latent noise; no gradient passes.
+ * A function of z, seed and step. */
+typedef struct lcm_concept_map {
+    lcm_status (*run)(lcm_ctx *ctx, const struct lcm_concept_map *self, lcm_tape *t, real *z, int64_t n, uint64_t seed,
+                      uint64_t step);
+} lcm_concept_map;
 
 extern const lcm_field lcm_sonar_objective_fields[];
 lcm_sonar_objective lcm_sonar_objective_default(void);

@@ -3,11 +3,13 @@
 #include <string.h>
 
 #include "base/io.h"
+#include "quant/rvq_map.h"
 #include "train/run.h"
 #include "train/task_sonar.h"
 
 typedef struct config {
-    char kind[32], init[1024], tokenizer[1024], langs[256], segment_lang[32];
+    char kind[32], init[1024], tokenizer[1024], langs[256], segment_lang[32], rvq[1024];
+    double rvq_cut_prob, rvq_cut_from;
     bool presegmented;
     lcm_sonar_config model;
     lcm_task_sonar_config task;
@@ -19,6 +21,9 @@ static const lcm_field fields[] = {
     LCM_F_STRING(config, tokenizer, "SentencePiece model file (lcm tokenizer train)"),
     LCM_F_STRING(config, langs, "languages, parted by spaces; empty: sequences carry no language token"),
     LCM_F_STRING(config, init, "model file to start from"),
+    LCM_F_STRING(config, rvq, "codebook file that concepts pass before they are decoded; needs task.objective.freeze_encoder"),
+    LCM_F_REAL(config, rvq_cut_prob, 0, 1, "share of sentences that pass the first codebooks only"),
+    LCM_F_REAL(config, rvq_cut_from, 0, 1, "least part of the codebooks that is"),
     LCM_F_STRING(config, segment_lang, "language of the sentence segmenter"),
     LCM_F_BOOL(config, presegmented, "every document (line) is one sentence already"),
     LCM_F_STRUCT(config, model, lcm_sonar_config_fields, "sizes"),
@@ -27,7 +32,7 @@ static const lcm_field fields[] = {
     LCM_F_END};
 
 static config defaults(void) {
-    config c = {.kind = "sonar", .segment_lang = "en", .model = lcm_sonar_config_default(),
+    config c = {.kind = "sonar", .segment_lang = "en", .rvq_cut_prob = 0.3, .rvq_cut_from = 2.0 / 3, .model = lcm_sonar_config_default(),
                 .task = lcm_task_sonar_config_default(), .train = lcm_trainer_config_default()};
     c.train.lr = (lcm_lr_config){.schedule = LCM_LR_COSINE, .lr = 1.5e-3, .start_lr = 1e-5, .final_lr = 1e-5,
                                  .warmup_steps = 200, .max_steps = 4000, .stage_warmup = 0.1, .stage_hold = 0.4,
@@ -63,6 +68,8 @@ typedef struct state {
     uint64_t space; /* to keep; 0 = new */
     lcm_sonar *model;
     lcm_corpus train, valid;
+    lcm_rvq_file rvq;
+    lcm_rvq_map map; /* of rvq */
     lcm_task *task;
 } state;
 
@@ -97,6 +104,21 @@ static lcm_status read_corpus(lcm_ctx *ctx, lcm_corpus *out, const state *s, con
     return st;
 }
 
+/* Codes of a space that training moves would mean something else with every step. */
+static lcm_status open_codebooks(lcm_ctx *ctx, state *s, config *c) {
+    if (c->rvq[0] == '\0') return LCM_OK;
+    if (c->init[0] == '\0' || !c->task.objective.freeze_encoder)
+        LCM_FAIL(ctx, LCM_ERR_ARG, "config.rvq: needs a model to start from (init) and task.objective.freeze_encoder");
+    LCM_TRY(lcm_rvq_load(ctx, &s->rvq, c->rvq));
+    LCM_TRY(lcm_rvq_check_space(ctx, &s->rvq, c->rvq, s->space, c->init));
+    if (s->rvq.rvq.config.dim != s->model->config.model_dim)
+        LCM_FAIL(ctx, LCM_ERR_SHAPE, "'%s' is for concepts of %lld channels, the model's have %lld", c->rvq,
+                 (long long)s->rvq.rvq.config.dim, (long long)s->model->config.model_dim);
+    s->map = lcm_rvq_map_make(&s->rvq, c->rvq_cut_prob, c->rvq_cut_from);
+    c->task.objective.map = &s->map.map;
+    return LCM_OK;
+}
+
 static lcm_status prepare(lcm_ctx *ctx, state *s, config *c, const json_t *resolved) {
     lcm_sonar_file f;
     if (c->init[0]) {
@@ -116,6 +138,7 @@ static lcm_status prepare(lcm_ctx *ctx, state *s, config *c, const json_t *resol
     if (c->task.max_pieces + 2 > s->model->config.max_seq_len)
         LCM_FAIL(ctx, LCM_ERR_ARG, "task.max_pieces %lld leaves no room for specials in model.max_seq_len %lld",
                  (long long)c->task.max_pieces, (long long)s->model->config.max_seq_len);
+    LCM_TRY(open_codebooks(ctx, s, c));
     LCM_TRY(read_corpus(ctx, &s->train, s, c, resolved, "data"));
     LCM_TRY(read_corpus(ctx, &s->valid, s, c, resolved, "valid"));
     lcm_log(ctx, LCM_LOG_INFO, "sonar: %lld parameters", (long long)s->model->params.count);
@@ -137,6 +160,7 @@ static lcm_status run(lcm_ctx *ctx, const json_t *resolved, lcm_run_hooks *hooks
     lcm_task_sonar_free(s.task);
     lcm_corpus_free(&s.train);
     lcm_corpus_free(&s.valid);
+    lcm_rvq_file_close(&s.rvq);
     lcm_sonar_free(s.model);
     lcm_tokenizer_free(s.tok);
     return st;

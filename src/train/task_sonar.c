@@ -62,11 +62,13 @@ static lcm_status loss(lcm_ctx *ctx, void *self, lcm_tape *t, uint64_t seed, uin
     return LCM_OK;
 }
 
-/* Teacher-forced on clean vectors, and on vectors at a fixed noise level of 0.3. */
+/* Teacher-forced on clean vectors, and on vectors with noise up to 0.6, or through the codebooks if there are. */
 static lcm_status validate(lcm_ctx *ctx, void *self, lcm_tape *t, lcm_task_loss *out) {
     task_sonar *s = self;
     lcm_sonar_objective noisy = {.latent_noise_prob = 1, .latent_noise_max = 0.6, .token_noise_span = 1};
     int64_t limit = s->config.valid_pieces ? s->config.valid_pieces : s->config.max_pieces, at = 0, batch = 0;
+    const lcm_concept_map *map = s->config.objective.map;
+    if (map) noisy = (lcm_sonar_objective){.map = map, .token_noise_span = 1};
     memset(out, 0, sizeof *out);
     if (s->valid == NULL) return LCM_OK;
     while (at < s->valid->n && (s->config.valid_batches == 0 || batch < s->config.valid_batches)) {
@@ -89,6 +91,7 @@ static lcm_status validate(lcm_ctx *ctx, void *self, lcm_tape *t, lcm_task_loss 
                 static const char *const names[] = {"xent", "accuracy", "exact", "noisy_accuracy", "noisy_exact"};
                 out->n_metrics = 5;
                 for (int i = 0; i < 5; i++) out->metrics[i].name = names[i];
+                if (map) out->metrics[3].name = "quantized_accuracy", out->metrics[4].name = "quantized_exact";
             }
             for (int i = k; i < 3; i++) {
                 lcm_metric *m = &out->metrics[k ? 2 + i : i];

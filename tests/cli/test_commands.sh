@@ -347,5 +347,42 @@ expect 0 eval stories -q -m onetower -n 3 --given 2 --concepts 2 --eos 2 --seeds
 says out "onetower/lcm.safetensors"
 expect 2 train -q -s model.denoiser.num_layers=1 onetower.json; says err "unknown key 'denoiser'"
 
+# ---- Quant-LCM ----
+cat >quant.json <<'END_JSON'
+{"kind": "quant_d", "sonar": "bundle/sonar.safetensors", "store": "store", "rvq": "run-rvq/rvq.safetensors",
+ "criterion": {"cf_guidance_probability": 0.15}, "task": {"batch_concepts": 128, "max_len": 8},
+ "model": {"sonar_embed_dim": 32, "max_seq_len": 12, "model_dim": 32, "codebooks": 3, "units": 8, "codebook_embed_dim": 8,
+  "trained_with_cf_guidance": true,
+  "tower": {"num_layers": 1, "num_attn_heads": 2, "ffn_inner_dim": 64, "dropout_p": 0, "final_dropout_p": 0}},
+ "train": {"run": "run-quant_d", "checkpoint_every": 100, "lr": {"lr": 5e-3, "warmup_steps": 20, "max_steps": 100}}}
+END_JSON
+p="Tom had a red cat. They went to the park."
+for kind in quant_c quant_d; do
+    expect 0 train -q -s kind=$kind -s train.run=run-$kind -s train.ema_decay=0.9 quant.json
+    mkdir $kind && cp "run-$kind/$(cat run-$kind/latest)/model.safetensors" $kind/lcm.safetensors || exit 1
+    cp $S bundle/bundle.json $kind
+    expect 0 info $kind/lcm.safetensors; says out "quantizer.codebooks.2"
+    expect 0 generate -m $kind --concepts 2 --seed 3 --eos 2 --temperature 1 --top-k 3 --top-p 0.9 "$p"; lines out 2; cp out first
+    expect 0 generate -m $kind --concepts 2 --seed 3 --eos 2 --temperature 1 --top-k 3 --top-p 0.9 "$p"; same out first "the same seed"
+    expect 0 eval next -q --sonar $S --store store --train-store store --seeds 1 --guidance 1 --lcm $kind/lcm.safetensors
+    says out "| $kind |"; higher "$(column ca 5)" "$(column ca 3)" "contrastive accuracy of $kind and of the mean"
+done
+expect 1 generate -m bundle --top-k 3 "$p"; says err "top_k: a two_tower model predicts vectors"
+expect 1 train -q -s train.run=x -s rvq= quant.json; says err "needs a codebook file"
+expect 3 train -q -s train.run=x -s model.units=16 quant.json; says err "wants 3 codebooks of 16 units and 32 channels"
+expect 1 train -q -s train.run=x -s rvq=run-rvq/rvq.safetensors tower.json; says err "a two_tower model has no codebooks"
+expect 0 train -q -s train.run=run-rvq-std -s normalizer.method=standard rvq.json
+expect 3 train -q -s train.run=x -s init=quant_d/lcm.safetensors -s rvq=run-rvq-std/rvq.safetensors quant.json
+says err "were fitted behind normaliser"
+# Decoder for quantised vectors: the encoder, and so the space, stays.
+decoder="-s init=$S -s rvq=run-two/rvq.safetensors -s task.objective.freeze_encoder=true -s train.lr.max_steps=150 -s train.lr.lr=5e-3"
+expect 0 train -q -s train.run=run-decoder $decoder -s 'valid=["docs.txt"]' sonar.json
+D=run-decoder/$(cat run-decoder/latest)/model.safetensors
+[ "$(space $D)" = "$(space $S)" ] || fail "a new decoder changes the space"
+says run-decoder/metrics.jsonl valid_quantized_exact
+expect 0 eval rvq -q --rvq run-two/rvq.safetensors --store store --sonar $S; before=$(column bleu 2)
+expect 0 eval rvq -q --rvq run-two/rvq.safetensors --store store --sonar $D; higher "$(column bleu 2)" "$before" "BLEU after and before fine-tuning"
+expect 1 train -q -s train.run=x -s rvq=$Q sonar.json; says err "config.rvq: needs a model to start from"
+
 [ $failures = 0 ] && echo "commands: ok"
 exit $((failures > 0))

@@ -70,7 +70,7 @@ static void targets_are_the_definition(void **state) {
     int seen[K] = {0};
     (void)state;
     for (int v = 0; v < 20; v++) {
-        lcm_concept_batch b = {DOCS, z, docs, v % 2 ? sources : NULL};
+        lcm_concept_batch b = {.n_docs = DOCS, .x = z, .off = docs, .source_len = v % 2 ? sources : NULL, .weight = z};
         lcm_draws d = {.seed = 3, .step = (uint64_t)v};
         lcm_quant_targets q;
         int64_t row = 0;
@@ -96,6 +96,7 @@ static void targets_are_the_definition(void **state) {
                         sum[x] += book[best * TOY_D + x];
                     }
                 }
+                assert_true(q.g.w[row] == z[i]); /* any numbers do */
                 assert_memory_equal(q.g.noisy + row * TOY_D, sum, sizeof sum);
                 assert_memory_equal(q.g.target + row * TOY_D, z + i * TOY_D, sizeof sum);
             }
@@ -118,7 +119,7 @@ static void unroll(real *out, const lcm_quant *m, const real *z, int32_t n) {
     int32_t off[2] = {0, n + 1};
     real sum[TOY_D] = {0};
     for (int64_t k = 0; k < K; k++) {
-        lcm_concept_batch b = {1, z, off, NULL};
+        lcm_concept_batch b = {.n_docs = 1, .x = z, .off = off};
         real noisy[CONCEPTS * TOY_D], logit[U];
         int64_t level[CONCEPTS];
         lcm_noisy_targets g = {.R = n + 1, .level = level, .noisy = noisy};
@@ -332,7 +333,7 @@ static void models_overfit(void **state) {
         lcm_criterion *c;
         lcm_model *m;
         real *x = toy_concepts(CONCEPTS, TOY_D, 12), book[U * TOY_D], *am, *av;
-        lcm_concept_batch b = {DOCS, x, docs, NULL};
+        lcm_concept_batch b = {.n_docs = DOCS, .x = x, .off = docs};
         lcm_model_loss l;
         double first = 0;
         size_t n;
@@ -418,7 +419,7 @@ static void bad_requests_are_refused(void **state) {
     lcm_model_loss l;
     lcm_model *m;
     real *x = toy_concepts(CONCEPTS, TOY_D, 8);
-    lcm_concept_batch b = {DOCS, x, docs, NULL};
+    lcm_concept_batch b = {.n_docs = DOCS, .x = x, .off = docs};
     int64_t level[CONCEPTS] = {0, 1, K};
     lcm_draws d = {.t = level};
     (void)state;
