@@ -135,42 +135,6 @@ static int open_systems(cli *c, systems *s, options *opts) {
 
 /* ---- output ---- */
 
-static void print_metric(cli *c, const json_t *m) {
-    const json_t *mean = json_object_get(m, "mean"), *low = json_object_get(m, "low"), *high = json_object_get(m, "high");
-    const json_t *sd = json_object_get(m, "sd");
-    if (!json_is_number(mean)) {
-        cli_print(c, " – |");
-        return;
-    }
-    cli_print(c, " %.4g", json_number_value(mean));
-    if (json_is_number(low)) cli_print(c, " [%.4g, %.4g]", json_number_value(low), json_number_value(high));
-    if (json_is_number(sd)) cli_print(c, " ± %.2g", json_number_value(sd));
-    cli_print(c, " |");
-}
-
-static void print_table(cli *c, const json_t *rows) {
-    json_t *metrics = json_object_get(json_array_get(rows, 0), "metrics"), *row, *m;
-    const char *key;
-    size_t i;
-    cli_print(c, "| model | kind |");
-    json_object_foreach(metrics, key, m) {
-        cli_print(c, " ");
-        cli_print_text(c, key);
-        cli_print(c, " |");
-    }
-    cli_print(c, "\n|---|---|");
-    json_object_foreach(metrics, key, m) cli_print(c, "---:|");
-    json_array_foreach(rows, i, row) {
-        cli_print(c, "\n| ");
-        cli_print_text(c, json_string_value(json_object_get(row, "model")));
-        cli_print(c, " | ");
-        cli_print_text(c, json_string_value(json_object_get(row, "kind")));
-        cli_print(c, " |");
-        json_object_foreach(metrics, key, m) print_metric(c, json_object_get(json_object_get(row, "metrics"), key));
-    }
-    cli_print(c, "\n");
-}
-
 static void print_share(cli *c, const json_t *facts, const char *key, const char *what) {
     cli_print(c, " %.1f %% %s", 100 * json_number_value(json_object_get(facts, key)), what);
 }
@@ -190,17 +154,18 @@ static void print_learned(cli *c, const json_t *facts) {
     }
 }
 
-static int finish(cli *c, char *text, size_t n_failed, const options *opts) {
+static int finish(cli *c, char *text, char *report, size_t n_failed, const options *opts) {
     json_t *root = json_loads(text, 0, NULL), *failed = json_object_get(json_object_get(root, "facts"), "failed"), *why;
     const char *name;
     int code = CLI_OK;
     lcm_free(text);
     json_object_foreach(failed, name, why) cli_error(c, "%s: left out: %s", name, json_string_value(why));
     if (root && !opts->as_json) {
-        print_table(c, json_object_get(root, "rows"));
+        cli_write(c, report, strlen(report)); /* made harmless when it was written */
         print_learned(c, json_object_get(root, "facts"));
         json_decref(root);
     } else code = cli_print_json(c, root, 2);
+    lcm_free(report);
     if (opts->o.out) cli_note(c, "results are in %s", opts->o.out);
     return code == CLI_OK && n_failed ? CLI_FAILED : code;
 }
@@ -208,7 +173,7 @@ static int finish(cli *c, char *text, size_t n_failed, const options *opts) {
 static int run(cli *c, options *opts, systems *s) {
     lcm_eval_run_opts *o = &opts->o;
     cli_numbers seeds;
-    char *text = NULL;
+    char *text = NULL, *report = NULL;
     size_t n_failed;
     lcm_status st;
     int code = cli_parse_numbers(c, &seeds, "seeds", opts->seeds, 0, 9e15, true);
@@ -228,8 +193,8 @@ static int run(cli *c, options *opts, systems *s) {
     o->n_judges = opts->judges.n;
     o->seeds = seeds.i;
     o->n_seeds = seeds.n;
-    st = lcm_eval_run(c->ctx, &text, &n_failed, o);
-    return st ? cli_status(c, st) : finish(c, text, n_failed, opts);
+    st = lcm_eval_run(c->ctx, &text, &report, &n_failed, o);
+    return st ? cli_status(c, st) : finish(c, text, report, n_failed, opts);
 }
 
 int cli_eval_run(cli *c, int argc, char **argv) {
@@ -253,8 +218,8 @@ int cli_eval_run(cli *c, int argc, char **argv) {
         CLI_STRING("fluency", 0, &opts.o.fluency, "FILE", "calibration for the metric fluency (lcm eval fluency)"),
         CLI_STRING("seeds", 0, &opts.seeds, "N,N", "one evaluation each, of systems that draw"),
         CLI_INT("max-documents", 'n', &opts.o.max_documents, 0, 1e9, "the first so many; 0: as the task says"),
-        CLI_STRING("out", 'o', &opts.o.out, "DIR", "folder for results and texts"),
-        CLI_FLAG("json", 0, &opts.as_json, "print all results as JSON instead of a table"),
+        CLI_STRING("out", 'o', &opts.o.out, "DIR", "folder for results, reports and texts"),
+        CLI_FLAG("json", 0, &opts.as_json, "print all results as JSON instead of Markdown"),
         CLI_END,
     };
     systems *s = calloc(1, sizeof *s);

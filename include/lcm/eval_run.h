@@ -72,10 +72,10 @@ typedef struct lcm_eval_run_opts {
 /* Seed 1, nothing else. */
 LCM_API lcm_eval_run_opts lcm_eval_run_defaults(void);
 
-/* *results (lcm_free) is the text of results.json. A remote system that fails is left out and named under "failed";
+/* *results (lcm_free) is the text of results.json, *report (lcm_free; may be NULL) that of report.md. A remote system that fails is left out and named under "failed";
  * *n_failed counts them. LCM_ERR_ARG: a task or a system that cannot be run, before any work is done where that can
  * be known; LCM_ERR_FORMAT, LCM_ERR_NOTFOUND, LCM_ERR_LIMIT: a context that a model cannot read. */
-LCM_API lcm_status lcm_eval_run(lcm_ctx *ctx, char **results, size_t *n_failed, const lcm_eval_run_opts *opts);
+LCM_API lcm_status lcm_eval_run(lcm_ctx *ctx, char **results, char **report, size_t *n_failed, const lcm_eval_run_opts *opts);
 
 /* Calibrates the token model `model` (a file of kind "llama") to tell acceptable sentences: `pairs` has BLiMP's, an object
  * with "good", "bad" and "uid" a line. Half of the phenomena are fitted on, the others measured on. max_pairs: about so

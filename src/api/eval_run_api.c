@@ -7,6 +7,7 @@
 #include "base/io.h"
 #include "eval/generator.h"
 #include "eval/judge.h"
+#include "eval/page.h"
 #include "eval/task_score.h"
 
 typedef struct run {
@@ -370,6 +371,17 @@ static json_t *stops_json(const lcm_concept_writer *w) {
                      (json_int_t)w->stops[LCM_STOP_EOS], "stop_repetition", (json_int_t)w->stops[LCM_STOP_REPETITION]);
 }
 
+/* What the model cost, by its file. */
+static lcm_status read_record(lcm_ctx *ctx, lcm_train_record *out, const char *path) {
+    lcm_model_meta meta;
+    lcm_st *st;
+    LCM_TRY(lcm_model_open(ctx, &st, &meta, path, NULL));
+    *out = meta.train;
+    lcm_model_meta_free(&meta);
+    lcm_st_close(st);
+    return LCM_OK;
+}
+
 static lcm_status run_bundle(lcm_ctx *ctx, run *r, const lcm_eval_model *m, const lcm_bundle *b, lcm_codec *codec) {
     lcm_concept_writer w = {.codec = codec, .model = b->model, .end = b->end, .beam = lcm_beam_opts_default(),
                             .affixes = b->info.instructed ? &b->affixes : NULL,
@@ -377,12 +389,15 @@ static lcm_status run_bundle(lcm_ctx *ctx, run *r, const lcm_eval_model *m, cons
     lcm_generator g;
     lcm_forecaster f;
     contestant c = {.name = m->name, .codec = codec, .space = b->sonar.space, .generator = &g, .forecaster = &f};
+    lcm_train_record record;
     lcm_predict_config pc;
     LCM_TRY(lcm_eval_generation(ctx, &w.config, &b->config.generate));
     w.beam.beam_size = b->config.generate.beam;
     g = lcm_generator_concept(m->name, &w);
     pc = (lcm_predict_config){.temperature = w.config.temperature, .sampler = w.config.sampler};
     f = lcm_forecast_model(b->model, m->path, &pc);
+    LCM_TRY(read_record(ctx, &record, b->lcm_path));
+    c.train = &record;
     c.kind = g.kind;
     c.parameters = g.parameters;
     c.seeded = g.seeded;
@@ -397,9 +412,12 @@ static lcm_status run_llama(lcm_ctx *ctx, run *r, const lcm_eval_model *m) {
     lcm_writer_forecast wf = {.texts = &r->data.given, .task = &r->task, .codec = r->codec};
     contestant c = {.name = m->name, .kind = "llama", .codec = r->codec, .space = r->space};
     lcm_generator g;
+    lcm_train_record record;
     lcm_forecaster f;
     lcm_status st;
+    LCM_TRY(read_record(ctx, &record, m->path));
     LCM_TRY(lcm_llama_load(ctx, &file, m->path, false));
+    c.train = &record;
     g = lcm_generator_llama(m->name, &w, &r->task);
     wf.generator = c.generator = &g;
     f = lcm_forecast_writer(&wf);
@@ -505,11 +523,24 @@ static void close_run(run *r) {
     lcm_eval_task_free(&r->task);
 }
 
-lcm_status lcm_eval_run(lcm_ctx *ctx, char **results, size_t *n_failed, const lcm_eval_run_opts *o) {
+static lcm_status write_pages(lcm_ctx *ctx, const run *r, const char *results, const char *md) {
+    char *html = NULL;
+    lcm_status st = write_out(ctx, r, "results.json", results, strlen(results));
+    if (st == LCM_OK) st = write_out(ctx, r, "report.md", md, strlen(md));
+    if (st == LCM_OK) st = lcm_results_html(ctx, &html, &r->results);
+    if (st == LCM_OK) st = write_out(ctx, r, "report.html", html, strlen(html));
+    if (st == LCM_OK && !on_vectors(r)) st = write_texts(ctx, r);
+    free(html);
+    return st;
+}
+
+lcm_status lcm_eval_run(lcm_ctx *ctx, char **results, char **report, size_t *n_failed, const lcm_eval_run_opts *o) {
     run r = {.o = o, .failed = json_object(), .systems = json_object(), .lines = json_array()};
+    char *text = NULL, *md = NULL;
     lcm_status st = open_inputs(ctx, &r);
     *results = NULL;
     *n_failed = 0;
+    if (report) *report = NULL;
     for (size_t i = 0; st == LCM_OK && i < o->n_baselines; i++) st = run_baseline(ctx, &r, o->baselines[i]);
     for (size_t i = 0; st == LCM_OK && i < o->n_models; i++) {
         bool llama = false;
@@ -518,13 +549,15 @@ lcm_status lcm_eval_run(lcm_ctx *ctx, char **results, size_t *n_failed, const lc
     }
     for (size_t i = 0; st == LCM_OK && i < o->n_remotes; i++) st = run_remote(ctx, &r, &o->remotes[i]);
     if (st == LCM_OK) st = finish(ctx, &r, n_failed);
-    if (st == LCM_OK) st = lcm_results_write(ctx, results, &r.results);
-    if (st == LCM_OK && o->out) st = write_out(ctx, &r, "results.json", *results, strlen(*results));
-    if (st == LCM_OK && o->out && !on_vectors(&r)) st = write_texts(ctx, &r);
-    if (st) {
-        free(*results);
-        *results = NULL;
+    if (st == LCM_OK) st = lcm_results_write(ctx, &text, &r.results);
+    if (st == LCM_OK) st = lcm_results_md(ctx, &md, &r.results);
+    if (st == LCM_OK && o->out) st = write_pages(ctx, &r, text, md);
+    if (st == LCM_OK) {
+        *results = text;
+        if (report) *report = md;
     }
+    if (st) free(text);
+    if (st || report == NULL) free(md);
     close_run(&r);
     return st;
 }

@@ -5,6 +5,8 @@
 #include "eval/page.h"
 
 static void counts(lcm_page *p, const lcm_results *r) {
+    const char *key;
+    json_t *v;
     lcm_page_put(p, "# ");
     lcm_page_md(p, r->task);
     lcm_page_put(p, "\n\n");
@@ -24,6 +26,15 @@ static void counts(lcm_page *p, const lcm_results *r) {
         lcm_page_put(p, ": ");
         lcm_page_int(p, r->skipped[i].n);
         lcm_page_put(p, "\n");
+    }
+    json_object_foreach(r->facts, key, v) {
+        char *text = json_is_string(v) ? NULL : json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(6));
+        lcm_page_put(p, "- ");
+        lcm_page_md(p, key);
+        lcm_page_put(p, ": ");
+        lcm_page_md(p, text ? text : json_is_string(v) ? json_string_value(v) : "");
+        lcm_page_put(p, "\n");
+        free(text);
     }
 }
 

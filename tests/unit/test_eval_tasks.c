@@ -460,7 +460,7 @@ static json_t *run(fixture *f, const lcm_eval_run_opts *o, size_t want_failed) {
     char *text = NULL;
     size_t failed = 99;
     json_t *root;
-    ok(f, lcm_eval_run(f->ctx, &text, &failed, o));
+    ok(f, lcm_eval_run(f->ctx, &text, NULL, &failed, o));
     assert_int_equal(failed, want_failed);
     root = json_loads(text, 0, NULL);
     assert_non_null(root);
@@ -621,7 +621,7 @@ static void cloze_end_to_end(void **state) {
     assert_true(json_number_value(json_object_get(json_object_get(root, "skipped"), "no context, right and wrong ending")) == 1);
     json_decref(root);
     o.baselines = truth;
-    assert_int_equal(lcm_eval_run(f->ctx, &text, &failed, &o), LCM_ERR_ARG);
+    assert_int_equal(lcm_eval_run(f->ctx, &text, NULL, &failed, &o), LCM_ERR_ARG);
     assert_null(text);
 }
 
@@ -638,27 +638,27 @@ static void runs_that_cannot_be(void **state) {
     base.data = &data;
     base.n_data = 1;
     o = base;
-    assert_int_equal(lcm_eval_run(f->ctx, &text, &failed, &o), LCM_ERR_ARG);
+    assert_int_equal(lcm_eval_run(f->ctx, &text, NULL, &failed, &o), LCM_ERR_ARG);
     says(f, "no model, baseline or URL");
     o.baselines = same, o.n_baselines = 2;
-    assert_int_equal(lcm_eval_run(f->ctx, &text, &failed, &o), LCM_ERR_ARG);
+    assert_int_equal(lcm_eval_run(f->ctx, &text, NULL, &failed, &o), LCM_ERR_ARG);
     says(f, "two systems are named 'lead-1'");
     o.baselines = unknown;
-    assert_int_equal(lcm_eval_run(f->ctx, &text, &failed, &o), LCM_ERR_ARG);
+    assert_int_equal(lcm_eval_run(f->ctx, &text, NULL, &failed, &o), LCM_ERR_ARG);
     o.baselines = store, o.n_baselines = 1;
-    assert_int_equal(lcm_eval_run(f->ctx, &text, &failed, &o), LCM_ERR_ARG);
+    assert_int_equal(lcm_eval_run(f->ctx, &text, NULL, &failed, &o), LCM_ERR_ARG);
     says(f, "needs a training store");
     o = base;
     o.models = &missing, o.n_models = 1;
-    assert_int_equal(lcm_eval_run(f->ctx, &text, &failed, &o), LCM_ERR_NOTFOUND);
+    assert_int_equal(lcm_eval_run(f->ctx, &text, NULL, &failed, &o), LCM_ERR_NOTFOUND);
     o = base;
     o.baselines = copy, o.n_baselines = 1, o.task = next;
-    assert_int_equal(lcm_eval_run(f->ctx, &text, &failed, &o), LCM_ERR_ARG);
+    assert_int_equal(lcm_eval_run(f->ctx, &text, NULL, &failed, &o), LCM_ERR_ARG);
     says(f, "needs an autoencoder");
     o.task = "/nowhere.json";
-    assert_int_equal(lcm_eval_run(f->ctx, &text, &failed, &o), LCM_ERR_NOTFOUND);
+    assert_int_equal(lcm_eval_run(f->ctx, &text, NULL, &failed, &o), LCM_ERR_NOTFOUND);
     o.task = NULL;
-    assert_int_equal(lcm_eval_run(f->ctx, &text, &failed, &o), LCM_ERR_ARG);
+    assert_int_equal(lcm_eval_run(f->ctx, &text, NULL, &failed, &o), LCM_ERR_ARG);
 }
 
 int main(void) {

@@ -324,7 +324,7 @@ static json_t *run(fixture *f, const char *task, const char *data, const char *f
     o.models = &model;
     o.n_models = 1;
     o.fluency = fluency;
-    ok(f, lcm_eval_run(f->ctx, &text, &failed, &o));
+    ok(f, lcm_eval_run(f->ctx, &text, NULL, &failed, &o));
     root = json_loads(text, 0, NULL);
     assert_non_null(root);
     lcm_free(text);

@@ -1,0 +1,170 @@
+/* `lcm eval run` as a program: a server on the loopback, and the exit codes. Baselines only: no model is needed. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "base/io.h"
+#include "harness/http_stub.h"
+#include "harness/tmpdir.h"
+
+static char *dir;
+
+static void put(const char *name, const char *text) { tmpdir_write(dir, name, text, strlen(text)); }
+
+static int setup(void **state) {
+    (void)state;
+    dir = tmpdir_new();
+    put("story.txt", "The cat sat. It was warm. The dog came.\nTom ran. Ann sang. They were glad.\nShort.\n");
+    put("task.json", "{\"format\": 1, \"kind\": \"completion\", \"given\": 2, \"data\": [\"story.txt\"]}");
+    put("bad.json", "{\"format\": 1,");
+    put("old.json", "{\"format\": 9, \"kind\": \"next\"}");
+    put("key.json", "{\"format\": 1, \"kind\": \"completion\", \"gven\": 2}");
+    put("judge.txt", "Mark from 0 to 5: {text}");
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    tmpdir_free(dir);
+    return 0;
+}
+
+/* Exit code; what was printed is in out and err of the folder. */
+static int lcm(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+static int lcm(const char *fmt, ...) {
+    char args[4096], line[8192];
+    va_list ap;
+    int status;
+    va_start(ap, fmt);
+    vsnprintf(args, sizeof args, fmt, ap);
+    va_end(ap);
+    snprintf(line, sizeof line, "cd '%s' && LCM_TEST_KEY=sesame '%s' eval run %s >out 2>err </dev/null", dir, LCM_BIN, args);
+    status = system(line);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void expect(const char *file, const char *text) {
+    lcm_ctx *ctx = lcm_ctx_new();
+    lcm_buf b = {0};
+    assert_int_equal(lcm_read_file(ctx, &b, tmpdir_path(dir, file), 1 << 24), LCM_OK);
+    if (b.data == NULL || strstr(b.data, text) == NULL) fail_msg("no '%s' in %s: %s", text, file, b.data ? b.data : "");
+    lcm_buf_free(&b);
+    lcm_ctx_free(ctx);
+}
+
+typedef struct server {
+    const char *answer; /* NULL: none */
+    double hang;
+    bool saw_key;
+} server;
+
+static const char *serve(void *user, int n, const char *request, double *hang) {
+    server *s = user;
+    (void)n;
+    s->saw_key |= strstr(request, "Authorization: Bearer sesame") != NULL;
+    *hang = s->hang;
+    return s->answer;
+}
+
+static void a_server_has_a_row(void **state) {
+    char *good = strdup(http_stub_ok("{\"choices\": [{\"text\": \" The dog came.\"}]}"));
+    server s = {.answer = good};
+    http_stub *stub = http_stub_start(serve, &s);
+    (void)state;
+    assert_int_equal(lcm("task.json -b copy-last --url far=%s --key-env LCM_TEST_KEY -o results", http_stub_url(stub)), 0);
+    assert_int_equal(http_stub_requests(stub), 2);
+    assert_true(s.saw_key);
+    expect("out", "| far | url |");
+    expect("err", "results are in results");
+    expect("results/results.json", "\"too few sentences\": 1");
+    expect("results/report.md", "- skipped, too few sentences: 1");
+    expect("results/report.html", "<h1>completion</h1>");
+    expect("results/texts.jsonl", "{\"document\":\"story.txt:1\",\"model\":\"far\",\"seed\":1,\"text\":[\"The dog came.\"]}");
+    http_stub_stop(stub);
+    free(good);
+}
+
+static void a_judge_has_a_column(void **state) {
+    char *good = strdup(http_stub_ok("{\"choices\": [{\"message\": {\"content\": \"4, I think\"}}]}"));
+    server s = {.answer = good};
+    http_stub *stub = http_stub_start(serve, &s);
+    (void)state;
+    assert_int_equal(lcm("task.json -b copy-last --judge wise=%s/v1/chat/completions --judge-prompt wise=judge.txt", http_stub_url(stub)), 0);
+    expect("out", "| judge:wise ↑ |");
+    expect("out", "4 [4, 4]");
+    http_stub_stop(stub);
+    assert_int_equal(lcm("task.json -b copy-last --judge wise=http://127.0.0.1:1/ --attempts 1 --judge-prompt wise=judge.txt"), 1);
+    expect("err", "judge:wise: left out:");
+    expect("out", "| copy-last | baseline |");
+    free(good);
+}
+
+/* The others keep their rows, and the exit code tells. */
+static void servers_that_fail(void **state) {
+    char *garbage = strdup(http_stub_ok("<html>busy</html>"));
+    server s = {.answer = garbage};
+    http_stub *stub = http_stub_start(serve, &s);
+    time_t t0;
+    (void)state;
+    assert_int_equal(lcm("task.json -b copy-last --url far=%s", http_stub_url(stub)), 1);
+    expect("err", "far: left out: 'far': ");
+    expect("err", "the answer is not JSON");
+    expect("out", "| copy-last | baseline |");
+    s.hang = 60;
+    t0 = time(NULL);
+    assert_int_equal(lcm("task.json -b copy-last --url far=%s --timeout 0.2 --attempts 1", http_stub_url(stub)), 1);
+    assert_true(time(NULL) - t0 < 30); /* 0.2 s, and what a busy machine adds; the server would take 60 */
+    expect("err", "no complete answer within 0.2 s");
+    http_stub_stop(stub);
+    assert_int_equal(lcm("task.json --url far=http://127.0.0.1:1 --attempts 1 -o none"), 1); /* nobody listens there */
+    expect("err", "far: left out:");
+    expect("none/results.json", "\"failed\"");
+    free(garbage);
+}
+
+static void exit_codes(void **state) {
+    (void)state;
+    assert_int_equal(lcm("task.json -b lead-1 --json"), 0);
+    expect("out", "\"lcm.eval/1\"");
+    assert_int_equal(lcm("--help"), 0);
+    expect("out", "--judge-prompt");
+    assert_int_equal(lcm("task.json"), 1);
+    expect("err", "no model, baseline or URL");
+    assert_int_equal(lcm("bad.json -b lead-1"), 3);
+    assert_int_equal(lcm("old.json -b lead-1"), 3);
+    assert_int_equal(lcm("key.json -b lead-1"), 1);
+    expect("err", "key.json: unknown key 'gven'");
+    assert_int_equal(lcm("none.json -b lead-1"), 1);
+    assert_int_equal(lcm("task.json -b best"), 1);
+    assert_int_equal(lcm("task.json -m none"), 1);
+    assert_int_equal(lcm("task.json -b lead-1 --data none.txt"), 1);
+    assert_int_equal(lcm("task.json --url far=ftp://h"), 2);
+    assert_int_equal(lcm("task.json --url http://h"), 2);
+    assert_int_equal(lcm("task.json --url =http://h"), 2);
+    assert_int_equal(lcm("task.json --url far=http://h --key-env LCM_NO_SUCH_VARIABLE"), 2);
+    expect("err", "'LCM_NO_SUCH_VARIABLE' is not set");
+    assert_int_equal(lcm("task.json -b lead-1 --judge wise=http://h"), 2);
+    expect("err", "has no --judge-prompt");
+    assert_int_equal(lcm("task.json -b lead-1 --seeds 1,x"), 2);
+    assert_int_equal(lcm("task.json -b lead-1 extra.json"), 2);
+    assert_int_equal(lcm(" "), 2);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_server_has_a_row),
+        cmocka_unit_test(a_judge_has_a_column),
+        cmocka_unit_test(servers_that_fail),
+        cmocka_unit_test(exit_codes),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
