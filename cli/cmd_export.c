@@ -4,7 +4,7 @@
 #include "commands.h"
 #include "lcm/export.h"
 
-static const char *const dtype_names[] = {"keep", "f32", "f16", NULL};
+static const char *const dtype_names[] = {"keep", "f32", "f16", "bf16", "int8", NULL};
 static const char *const format_names[] = {"lcm", "hf", NULL};
 
 static int run(cli *c, int argc, char **argv) {

@@ -13,6 +13,7 @@ extern const cli_command cmd_export;
 extern const cli_command cmd_generate;
 extern const cli_command cmd_info;
 extern const cli_command cmd_prepare;
+extern const cli_command cmd_quantize;
 extern const cli_command cmd_score;
 extern const cli_command cmd_segment;
 extern const cli_command cmd_selftest;

@@ -24,6 +24,7 @@ static const cli_command *const commands[] = {
     &cmd_curve,
     &cmd_convert,
     &cmd_export,
+    &cmd_quantize,
     &cmd_selftest,
     NULL,
 };

@@ -11,7 +11,7 @@
 extern "C" {
 #endif
 
-typedef enum lcm_export_dtype { LCM_EXPORT_KEEP = 0, LCM_EXPORT_F32, LCM_EXPORT_F16 } lcm_export_dtype;
+typedef enum lcm_export_dtype { LCM_EXPORT_KEEP = 0, LCM_EXPORT_F32, LCM_EXPORT_F16, LCM_EXPORT_BF16, LCM_EXPORT_INT8 } lcm_export_dtype;
 
 typedef struct lcm_export_opts {
     int dtype;              /* lcm_export_dtype of matrices; vectors are stored as F32 unless kept */
@@ -22,7 +22,9 @@ typedef struct lcm_export_opts {
 /* Rewrites the model file `in` (any kind) as `out`, which may be the same path; atomic. The space
  * is kept, so concept models go on matching. Tensors and metadata are all carried over, but for a sample
  * of the file when dtype changes the numbers that it belongs to: leaving it out is logged as a warning.
- * LCM_ERR_NUMERIC: a value does not fit F16; LCM_ERR_FORMAT: no model file, or provenance is no JSON
+ * INT8 (docs/formats.md) is for SONAR models, and for inference: they cannot be trained or converted further.
+ * LCM_ERR_NUMERIC: a value does not fit F16; LCM_ERR_UNSUPPORTED: INT8 of another kind, or of a file that is int8
+ * already; LCM_ERR_FORMAT: no model file, or provenance is no JSON
  * object; LCM_ERR_NOTFOUND: a sample of an unknown kind was asked for. */
 LCM_API lcm_status lcm_export(lcm_ctx *ctx, const char *in, const char *out, const lcm_export_opts *opts);
 

@@ -33,6 +33,7 @@
 #include "lcm/export.h"
 #include "lcm/language.h"
 #include "lcm/modelinfo.h"
+#include "lcm/quantize.h"
 #include "lcm/session.h"
 #include "lcm/status.h"
 #include "lcm/text.h"

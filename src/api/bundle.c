@@ -158,9 +158,9 @@ static lcm_status load_model(lcm_ctx *ctx, lcm_bundle *b) {
     if (st == LCM_OK) st = read_prompt(ctx, b, &meta);
     lcm_model_meta_free(&meta);
     LCM_TRY(st);
-    if (b->model->embed_dim != b->sonar.model->config.model_dim)
+    if (b->model->embed_dim != b->sonar.config.model_dim)
         LCM_FAIL(ctx, LCM_ERR_SHAPE, "'%s' reads concepts of %" PRId64 " numbers, the encoder gives %" PRId64, b->lcm_path,
-                 b->model->embed_dim, b->sonar.model->config.model_dim);
+                 b->model->embed_dim, b->sonar.config.model_dim);
     return LCM_OK;
 }
 
@@ -189,7 +189,7 @@ static lcm_status load_llama(lcm_ctx *ctx, lcm_bundle *b, int parts) {
 static void fill_info(lcm_bundle *b) {
     b->info = (lcm_bundle_info){.sonar = b->sonar_path, .lcm = b->lcm_path[0] ? b->lcm_path : NULL,
                                 .end_of_text = b->model ? b->prompt.end_of_text : b->config.end_of_text, .lang = b->config.lang,
-                                .dim = b->sonar.model->config.model_dim, .kind = b->model ? b->model->type->name : NULL,
+                                .dim = b->sonar.config.model_dim, .kind = b->model ? b->model->type->name : NULL,
                                 .max_concepts = b->model ? b->model->max_seq_len : 0, .generation = b->config.generate,
                                 .instructed = b->prompt.source_prefix[0] || b->prompt.source_suffix[0] || b->prompt.target_prefix[0]};
     memcpy(b->info.space, b->sonar.space_hex, sizeof b->info.space);
@@ -207,7 +207,7 @@ static lcm_status load(lcm_ctx *ctx, lcm_bundle *b, const char *path, int parts)
         parts |= LCM_LOAD_ENCODER;
     }
     b->parts = parts;
-    LCM_TRY(lcm_sonar_load(ctx, &b->sonar, b->sonar_path, parts & (LCM_LOAD_ENCODER | LCM_LOAD_DECODER), false));
+    LCM_TRY(lcm_sonar_load(ctx, &b->sonar, b->sonar_path, parts & (LCM_LOAD_ENCODER | LCM_LOAD_DECODER)));
     if (parts & LCM_LOAD_MODEL) {
         LCM_TRY(load_model(ctx, b));
         LCM_TRY(encode_affixes(ctx, b));

@@ -13,7 +13,7 @@ lcm_status lcm_coder_open(lcm_ctx *ctx, lcm_coder *c, const char *path, int64_t 
     lcm_status st;
     if (path == NULL) LCM_FAIL(ctx, LCM_ERR_ARG, "no SONAR model given");
     if (beam < 1 || beam > LCM_MAX_BEAM) LCM_FAIL(ctx, LCM_ERR_ARG, "beam %lld is outside 1 … %d", (long long)beam, LCM_MAX_BEAM);
-    LCM_TRY(lcm_sonar_load(ctx, &c->file, path, LCM_SONAR_BOTH, false));
+    LCM_TRY(lcm_sonar_load(ctx, &c->file, path, LCM_SONAR_BOTH));
     c->beam = lcm_beam_opts_default();
     c->beam.beam_size = beam;
     st = lcm_codec_new(ctx, &c->codec, &c->file);
@@ -29,7 +29,7 @@ void lcm_coder_close(lcm_coder *c) {
 
 json_t *lcm_eval_report_new(const char *task, const char *sonar, const lcm_coder *c) {
     return json_pack("{s:s, s:s, s:I, s:s, s:I}", "task", task, "sonar", sonar, "sonar_parameters",
-                     (json_int_t)c->file.model->params.count, "space", c->file.space_hex, "beam", (json_int_t)c->beam.beam_size);
+                     (json_int_t)c->file.net->parameters, "space", c->file.space_hex, "beam", (json_int_t)c->beam.beam_size);
 }
 
 json_t *lcm_eval_seeds(const int64_t *seeds, size_t n) {

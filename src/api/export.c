@@ -2,10 +2,12 @@
 #include "lcm/export.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "api/sample.h"
+#include "kernels/int8.h"
 
 static const double F16_MAX = 65504;
 
@@ -14,7 +16,7 @@ typedef struct job {
     lcm_st *in;
     lcm_model_meta meta;
     lcm_st_writer *w;
-    real **copies; /* of converted tensors; count = lcm_st_count(in) */
+    void **copies; /* of converted tensors; two for each in the file: scales too */
     lcm_sample sample;
 } job;
 
@@ -25,23 +27,59 @@ static bool keeps_sample(const lcm_export_opts *o) { return o->dtype == LCM_EXPO
 
 static bool is_float(lcm_dtype t) { return t == LCM_DT_F64 || t == LCM_DT_F32 || t == LCM_DT_F16 || t == LCM_DT_BF16; }
 
-static lcm_status convert(lcm_ctx *ctx, job *j, size_t i, const lcm_st_tensor *t) {
+/* In place where the file's numbers are ours, else a copy. */
+static lcm_status values(lcm_ctx *ctx, const real **x, void **copy, const lcm_st_tensor *t) {
     int64_t n = lcm_st_elements(t);
-    lcm_dtype to = j->opts->dtype == LCM_EXPORT_F16 && t->ndim >= 2 ? LCM_DT_F16 : LCM_DT_F32;
-    LCM_TRY(lcm_calloc(ctx, &j->copies[i], (size_t)n + 1, sizeof(real)));
-    LCM_TRY(lcm_st_read_real(ctx, j->copies[i], t, n));
+    *x = t->data;
+    if (t->dtype == LCM_DT_REAL && lcm_st_aligned(t)) return LCM_OK;
+    LCM_TRY(lcm_calloc(ctx, copy, (size_t)n + 1, sizeof(real)));
+    *x = *copy;
+    return lcm_st_read_real(ctx, *copy, t, n);
+}
+
+static lcm_status put_int8(lcm_ctx *ctx, job *j, size_t i, const lcm_st_tensor *t, const real *x) {
+    int64_t out = t->dims[0], in = t->dims[1], panels = lcm_i8_panels(out), padded = panels * LCM_I8_PANEL;
+    int64_t dims[4] = {panels, lcm_i8_groups(in), LCM_I8_PANEL, LCM_I8_GROUP};
+    char name[LCM_ST_MAX_NAME + 8];
+    uint8_t *packed;
+    float *scale;
+    if (in > LCM_I8_MAX_IN)
+        LCM_FAIL(ctx, LCM_ERR_LIMIT, "tensor '%.200s' has %lld columns, int8 ends at %d", t->name, (long long)in, LCM_I8_MAX_IN);
+    LCM_TRY(lcm_calloc(ctx, &scale, (size_t)padded + 1, sizeof *scale));
+    j->copies[2 * i + 1] = scale;
+    LCM_TRY(lcm_calloc(ctx, &packed, lcm_i8_size(out, in) + 1, 1));
+    lcm_i8_pack(packed, scale, x, out, in);
+    free(j->copies[2 * i]);
+    j->copies[2 * i] = packed;
+    for (int64_t o = 0; o < out; o++)
+        if (!isfinite(scale[o]))
+            LCM_FAIL(ctx, LCM_ERR_NUMERIC, "tensor '%.200s' holds a non-finite value in row %lld", t->name, (long long)o);
+    snprintf(name, sizeof name, "%s.scale", t->name);
+    LCM_TRY(lcm_st_writer_add(ctx, j->w, name, LCM_DT_F32, &padded, 1, scale));
+    return lcm_st_writer_add(ctx, j->w, t->name, LCM_DT_U8, dims, 4, packed);
+}
+
+static lcm_status convert(lcm_ctx *ctx, job *j, size_t i, const lcm_st_tensor *t) {
+    static const lcm_dtype types[] = {LCM_DT_F32, LCM_DT_F32, LCM_DT_F16, LCM_DT_BF16, LCM_DT_F32};
+    int64_t n = lcm_st_elements(t);
+    lcm_dtype to = t->ndim >= 2 ? types[j->opts->dtype] : LCM_DT_F32;
+    const real *x;
+    LCM_TRY(values(ctx, &x, &j->copies[2 * i], t));
     for (int64_t k = 0; to == LCM_DT_F16 && k < n; k++)
-        if (!(fabs((double)j->copies[i][k]) <= F16_MAX))
-            LCM_FAIL(ctx, LCM_ERR_NUMERIC, "tensor '%.200s' holds %g, F16 ends at %g", t->name, (double)j->copies[i][k], F16_MAX);
-    return lcm_st_writer_add_real(ctx, j->w, t->name, to, t->dims, t->ndim, j->copies[i]);
+        if (!(fabs((double)x[k]) <= F16_MAX))
+            LCM_FAIL(ctx, LCM_ERR_NUMERIC, "tensor '%.200s' holds %g, F16 ends at %g", t->name, (double)x[k], F16_MAX);
+    if (j->opts->dtype == LCM_EXPORT_INT8 && t->ndim == 2) return put_int8(ctx, j, i, t, x);
+    return lcm_st_writer_add_real(ctx, j->w, t->name, to, t->dims, t->ndim, x);
 }
 
 static lcm_status put_tensors(lcm_ctx *ctx, job *j) {
     bool left_out = false;
-    LCM_TRY(lcm_calloc(ctx, &j->copies, lcm_st_count(j->in) + 1, sizeof *j->copies));
+    LCM_TRY(lcm_calloc(ctx, &j->copies, 2 * lcm_st_count(j->in) + 1, sizeof *j->copies));
     for (size_t i = 0; i < lcm_st_count(j->in); i++) {
         const lcm_st_tensor *t = lcm_st_at(j->in, i);
         if (of_sample(t->name) && !keeps_sample(j->opts)) left_out = true;
+        else if (j->opts->dtype != LCM_EXPORT_KEEP && t->dtype == LCM_DT_U8 && t->ndim == 4)
+            LCM_FAIL(ctx, LCM_ERR_UNSUPPORTED, "tensor '%.200s' is int8 already; convert the file that it was made from", t->name);
         else if (j->opts->dtype != LCM_EXPORT_KEEP && is_float(t->dtype)) LCM_TRY(convert(ctx, j, i, t));
         else LCM_TRY(lcm_st_writer_add(ctx, j->w, t->name, t->dtype, t->dims, t->ndim, t->data));
     }
@@ -78,7 +116,7 @@ static lcm_status make_sample(lcm_ctx *ctx, job *j, const char *path) {
     lcm_model *m;
     lcm_status st;
     if (strcmp(j->meta.kind, "sonar") == 0) {
-        LCM_TRY(lcm_sonar_load(ctx, &f, path, LCM_SONAR_BOTH, false));
+        LCM_TRY(lcm_sonar_load(ctx, &f, path, LCM_SONAR_BOTH));
         st = lcm_sample_of_sonar(ctx, &j->sample, &f);
         lcm_sonar_file_close(&f);
         return st;
@@ -110,10 +148,12 @@ lcm_status lcm_export(lcm_ctx *ctx, const char *in, const char *out, const lcm_e
     static const lcm_export_opts none;
     job j = {.opts = opts ? opts : &none};
     lcm_status st;
-    if (j.opts->dtype < LCM_EXPORT_KEEP || j.opts->dtype > LCM_EXPORT_F16) LCM_FAIL(ctx, LCM_ERR_ARG, "export: dtype %d", j.opts->dtype);
+    if (j.opts->dtype < LCM_EXPORT_KEEP || j.opts->dtype > LCM_EXPORT_INT8) LCM_FAIL(ctx, LCM_ERR_ARG, "export: dtype %d", j.opts->dtype);
     LCM_TRY(lcm_model_open(ctx, &j.in, &j.meta, in, NULL));
-    st = export_to(ctx, &j, out);
-    for (size_t i = 0; j.copies && i < lcm_st_count(j.in); i++) free(j.copies[i]);
+    if (j.opts->dtype == LCM_EXPORT_INT8 && strcmp(j.meta.kind, "sonar") != 0)
+        st = lcm_fail(ctx, LCM_ERR_UNSUPPORTED, "'%s' is a model of kind '%s'; int8 is for SONAR models", in, j.meta.kind);
+    else st = export_to(ctx, &j, out);
+    for (size_t i = 0; j.copies && i < 2 * lcm_st_count(j.in); i++) free(j.copies[i]);
     free(j.copies);
     lcm_st_writer_free(j.w);
     lcm_sample_free(&j.sample);

@@ -52,7 +52,7 @@ static lcm_status load(lcm_ctx *ctx, lcm_vocab *v, const char *path) {
         v->tok = v->own;
         return LCM_OK;
     }
-    LCM_TRY(lcm_sonar_load(ctx, &v->sonar, sonar, 0, false));
+    LCM_TRY(lcm_sonar_load(ctx, &v->sonar, sonar, 0));
     v->tok = v->sonar.tok;
     return LCM_OK;
 }

@@ -302,6 +302,10 @@ VNNI_CODE static void panel_vnni(float *y, int64_t ldy, const lcm_i8_acts *a, co
     for (int64_t k = 0; k < blocks; k++) {
         int64_t r0 = block_begin(a->rows, k), rows = block_begin(a->rows, k + 1) - r0;
         int32_t sum[BLOCK * LCM_I8_PANEL];
+        for (int64_t r = 0; r < rows; r++) { /* while the sums are made, the lines they go to come closer */
+            __builtin_prefetch(y + (r0 + r) * ldy, 1);
+            __builtin_prefetch(y + (r0 + r) * ldy + 16, 1);
+        }
         sums_vnni(sum, a->q + r0 * G * LCM_I8_GROUP, w, G, a->sum + r0, rows);
         for (int64_t r = 0; r < rows; r++) {
             __m512 as = _mm512_set1_ps(a->scale[r0 + r]);

@@ -3,15 +3,16 @@
 
 #include <string.h>
 
-lcm_status lcm_sonar_packer_begin(lcm_sonar_packer *p, lcm_tape *t, int64_t n, int64_t T) {
+lcm_status lcm_sonar_packer_begin(lcm_ctx *ctx, lcm_sonar_packer *p, lcm_arena *arena, int64_t n, int64_t T) {
     size_t bytes = (size_t)T * sizeof(int32_t);
     memset(p, 0, sizeof *p);
-    p->ids = lcm_tape_alloc(t, bytes);
-    p->pos = lcm_tape_alloc(t, bytes);
-    p->seg = lcm_tape_alloc(t, bytes);
-    p->limit = lcm_tape_alloc(t, bytes);
-    p->off = lcm_tape_alloc(t, (size_t)(n + 1) * sizeof(int32_t));
-    LCM_TRY(lcm_tape_status(t));
+    p->ids = lcm_arena_alloc(arena, bytes);
+    p->pos = lcm_arena_alloc(arena, bytes);
+    p->seg = lcm_arena_alloc(arena, bytes);
+    p->limit = lcm_arena_alloc(arena, bytes);
+    p->off = lcm_arena_alloc(arena, (size_t)(n + 1) * sizeof(int32_t));
+    if (!p->ids || !p->pos || !p->seg || !p->limit || !p->off)
+        LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: a batch of %lld tokens", (long long)T);
     p->off[0] = 0;
     p->b = (lcm_sonar_batch){0, 0, p->ids, p->off, p->pos, p->seg, p->limit};
     return LCM_OK;

@@ -10,14 +10,13 @@ typedef struct lcm_pieces {
     int64_t n;
 } lcm_pieces;
 
-/* Reserves arrays for n sequences of T tokens in all, in the tape's arena; NULL arrays on failure
- * (the tape's status tells). Fill with lcm_sonar_batch_push. */
+/* Reserves arrays for n sequences of T tokens in all, in the arena. Fill with lcm_sonar_packer_push. */
 typedef struct lcm_sonar_packer {
     lcm_sonar_batch b; /* grows with every push */
     int32_t *ids, *off, *pos, *seg, *limit;
 } lcm_sonar_packer;
 
-lcm_status lcm_sonar_packer_begin(lcm_sonar_packer *p, lcm_tape *t, int64_t n, int64_t T);
+lcm_status lcm_sonar_packer_begin(lcm_ctx *ctx, lcm_sonar_packer *p, lcm_arena *arena, int64_t n, int64_t T);
 /* Appends head[0 … n_head-1], the pieces, tail[0 … n_tail-1] as one sequence. */
 void lcm_sonar_packer_push(lcm_sonar_packer *p, const int32_t *head, int64_t n_head, lcm_pieces s, const int32_t *tail,
                            int64_t n_tail);

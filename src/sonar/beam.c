@@ -49,9 +49,9 @@ static void free_search(search *s) {
     free(s->top);
 }
 
-static lcm_status allocate(search *s, const lcm_sonar *m) {
+static lcm_status allocate(search *s, const lcm_sonar_net *net) {
     size_t rows = (size_t)(s->n * s->B), cells = rows * (size_t)s->max_len;
-    LCM_TRY(lcm_sonar_decoder_new(s->ctx, &s->dec, m, s->n, (int64_t)rows, s->max_len));
+    LCM_TRY(lcm_sonar_decoder_new(s->ctx, &s->dec, net, s->n, (int64_t)rows, s->max_len));
     LCM_TRY(lcm_calloc(s->ctx, &s->sentence, (size_t)s->n, sizeof *s->sentence));
     LCM_TRY(lcm_calloc(s->ctx, &s->sentence2, (size_t)s->n, sizeof *s->sentence2));
     LCM_TRY(lcm_calloc(s->ctx, &s->first, (size_t)s->n + 1, sizeof *s->first));
@@ -255,11 +255,11 @@ static void sort_hypotheses(lcm_hypotheses *h) { /* stable insertion: there are 
     }
 }
 
-lcm_status lcm_beam_search(lcm_ctx *ctx, lcm_hypotheses *out, const lcm_sonar *m, const real *concepts, int64_t n,
+lcm_status lcm_beam_search(lcm_ctx *ctx, lcm_hypotheses *out, const lcm_sonar_net *net, const real *concepts, int64_t n,
                            const int32_t *prompt, int64_t n_prompt, const lcm_beam_opts *opts) {
     lcm_beam_opts o = opts ? *opts : lcm_beam_opts_default();
-    int64_t limit = o.max_seq_len > 0 && o.max_seq_len < m->config.max_seq_len ? o.max_seq_len : m->config.max_seq_len;
-    search s = {.ctx = ctx, .o = &o, .out = out, .n = n, .V = m->config.vocab_size, .B = o.beam_size, .n_prompt = n_prompt};
+    int64_t limit = o.max_seq_len > 0 && o.max_seq_len < net->config.max_seq_len ? o.max_seq_len : net->config.max_seq_len;
+    search s = {.ctx = ctx, .o = &o, .out = out, .n = n, .V = net->config.vocab_size, .B = o.beam_size, .n_prompt = n_prompt};
     lcm_status st = LCM_OK;
     memset(out, 0, (size_t)n * sizeof *out);
     LCM_TRY(check(ctx, &o, n_prompt, limit));
@@ -267,7 +267,7 @@ lcm_status lcm_beam_search(lcm_ctx *ctx, lcm_hypotheses *out, const lcm_sonar *m
     s.min_len = n_prompt + o.min_gen_len < limit ? n_prompt + o.min_gen_len : limit;
     if (n == 0) return LCM_OK;
     for (int64_t i = 0; st == LCM_OK && i < n; i++) st = lcm_calloc(ctx, &out[i].items, (size_t)o.beam_size, sizeof *out[i].items);
-    if (st == LCM_OK) st = allocate(&s, m);
+    if (st == LCM_OK) st = allocate(&s, net);
     if (st == LCM_OK) {
         lcm_sonar_decoder_begin(s.dec, concepts, n);
         st = run(&s, prompt);

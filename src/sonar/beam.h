@@ -48,7 +48,7 @@ typedef struct lcm_hypotheses {
  * out: n lists, to be freed with lcm_hypotheses_free each.
  * LCM_ERR_ARG: prompt not shorter than the length limit, options out of range.
  * LCM_ERR_NUMERIC: a logit is NaN, naming the sentence. */
-lcm_status lcm_beam_search(lcm_ctx *ctx, lcm_hypotheses *out, const lcm_sonar *m, const real *concepts, int64_t n,
+lcm_status lcm_beam_search(lcm_ctx *ctx, lcm_hypotheses *out, const lcm_sonar_net *net, const real *concepts, int64_t n,
                            const int32_t *prompt, int64_t n_prompt, const lcm_beam_opts *opts);
 void lcm_hypotheses_free(lcm_hypotheses *h);
 

@@ -5,12 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ID_EOS = 3, PASS_TOKENS = 4096, PASS_ROWS = 320 };
+enum { ID_EOS = 3, PASS_ROWS = 320 };
 
 struct lcm_codec {
     const lcm_sonar_file *file;
     lcm_pool pooling;
-    lcm_tape *tape;
+    lcm_sonar_encoder *encoder; /* NULL: not loaded */
+    lcm_arena *arena;           /* of a pass */
     lcm_ids ids;
     lcm_pieces *pieces;
     size_t *begin;
@@ -19,14 +20,17 @@ struct lcm_codec {
 
 lcm_status lcm_codec_new(lcm_ctx *ctx, lcm_codec **out, const lcm_sonar_file *file) {
     lcm_codec *c;
+    lcm_status st = LCM_OK;
     *out = NULL;
     LCM_TRY(lcm_calloc(ctx, &c, 1, sizeof *c));
     c->file = file;
-    c->pooling = (lcm_pool)file->model->config.pooling;
-    c->tape = lcm_tape_new(ctx, 1 << 20);
-    if (c->tape == NULL) {
-        free(c);
-        LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: codec");
+    c->pooling = (lcm_pool)file->config.pooling;
+    c->arena = lcm_arena_new(1 << 16);
+    if (c->arena == NULL) st = lcm_fail(ctx, LCM_ERR_NOMEM, "out of memory: codec");
+    if (st == LCM_OK && (file->net->parts & LCM_SONAR_ENCODER)) st = lcm_sonar_encoder_new(ctx, &c->encoder, file->net);
+    if (st) {
+        lcm_codec_free(c);
+        return st;
     }
     *out = c;
     return LCM_OK;
@@ -34,27 +38,26 @@ lcm_status lcm_codec_new(lcm_ctx *ctx, lcm_codec **out, const lcm_sonar_file *fi
 
 void lcm_codec_free(lcm_codec *c) {
     if (c == NULL) return;
-    lcm_tape_free(c->tape);
+    lcm_sonar_encoder_free(c->encoder);
+    lcm_arena_free(c->arena);
     lcm_ids_free(&c->ids);
     free(c->pieces);
     free(c->begin);
     free(c);
 }
 
-int64_t lcm_codec_dim(const lcm_codec *c) { return c->file->model->config.model_dim; }
+int64_t lcm_codec_dim(const lcm_codec *c) { return c->file->config.model_dim; }
 
 void lcm_codec_set_pooling(lcm_codec *c, lcm_pool pooling) { c->pooling = pooling; }
 
 /* One packed pass over n sentences. */
-static lcm_status encode_pass(lcm_codec *c, real *out, const lcm_pieces *s, size_t n, int32_t lang) {
-    const lcm_sonar *m = c->file->model;
-    int64_t L = lang >= 0, T = 0, room = m->config.max_seq_len + 2;
+static lcm_status encode_pass(lcm_ctx *ctx, real *out, lcm_codec *c, const lcm_pieces *s, size_t n, int32_t lang) {
+    int64_t L = lang >= 0, T = 0, room = c->file->config.max_seq_len + 2;
     int32_t eos = ID_EOS;
     lcm_sonar_packer p;
-    lcm_tensor *z;
-    lcm_tape_reset(c->tape, (lcm_tape_opts){0});
+    lcm_arena_reset(c->arena);
     for (size_t i = 0; i < n; i++) T += s[i].n + 1 + L;
-    LCM_TRY(lcm_sonar_packer_begin(&p, c->tape, (int64_t)n, T));
+    LCM_TRY(lcm_sonar_packer_begin(ctx, &p, c->arena, (int64_t)n, T));
     for (size_t i = 0; i < n; i++) {
         lcm_pieces cut = s[i];
         int64_t tail = 1;
@@ -64,27 +67,24 @@ static lcm_status encode_pass(lcm_codec *c, real *out, const lcm_pieces *s, size
         }
         lcm_sonar_packer_push(&p, &lang, L, cut, &eos, tail);
     }
-    z = lcm_op_pool(c->tape, lcm_sonar_encoder_states(c->tape, m, &p.b), p.b.off, p.b.n, c->pooling);
-    if (z == NULL) return lcm_tape_status(c->tape);
-    memcpy(out, z->x, (size_t)(z->rows * z->cols) * sizeof *out);
-    return LCM_OK;
+    return lcm_sonar_encoder_run(ctx, out, c->encoder, &p.b, c->pooling);
 }
 
 lcm_status lcm_codec_encode_ids(lcm_ctx *ctx, real *out, lcm_codec *c, const lcm_pieces *s, size_t n, int32_t lang) {
-    (void)ctx;
+    int64_t pass = lcm_sonar_encoder_pass(c->file->net);
     if (lang < 0) lang = c->file->lang;
     for (size_t i = 0; i < n;) {
         int64_t tokens = 0;
         size_t first = i;
-        for (; i < n && (i == first || tokens + s[i].n < PASS_TOKENS); i++) tokens += s[i].n + 2;
-        LCM_TRY(encode_pass(c, out + (int64_t)first * lcm_codec_dim(c), s + first, i - first, lang));
+        for (; i < n && (i == first || tokens + s[i].n < pass); i++) tokens += s[i].n + 2;
+        LCM_TRY(encode_pass(ctx, out + (int64_t)first * lcm_codec_dim(c), c, s + first, i - first, lang));
     }
     return LCM_OK;
 }
 
 lcm_status lcm_codec_encode(lcm_ctx *ctx, real *out, uint8_t *cut, lcm_codec *c, const char *const *text,
                             const size_t *len, size_t n, int32_t lang) {
-    int64_t room = c->file->model->config.max_seq_len + 2 - 1 - ((lang < 0 ? c->file->lang : lang) >= 0);
+    int64_t room = c->file->config.max_seq_len + 2 - 1 - ((lang < 0 ? c->file->lang : lang) >= 0);
     LCM_TRY(lcm_grow(ctx, &c->pieces, &c->pieces_cap, n + 1, sizeof *c->pieces));
     LCM_TRY(lcm_grow(ctx, &c->begin, &c->begin_cap, n + 1, sizeof *c->begin));
     c->ids.len = 0;
@@ -165,7 +165,7 @@ lcm_status lcm_codec_decode(lcm_ctx *ctx, lcm_buf *out, double *scores, lcm_code
         lcm_hypotheses h[PASS_ROWS];
         int64_t best[PASS_ROWS] = {0};
         size_t k = n - i < (size_t)per_call ? n - i : (size_t)per_call;
-        LCM_TRY(lcm_beam_search(ctx, h, c->file->model, concepts + (int64_t)i * D, (int64_t)k, prompt,
+        LCM_TRY(lcm_beam_search(ctx, h, c->file->net, concepts + (int64_t)i * D, (int64_t)k, prompt,
                                 prompt[1] >= 0 ? 2 : 1, &o));
         if (o.nearest && o.beam_size > 1)
             st = find_nearest(ctx, best, c, concepts + (int64_t)i * D, h, k, lang);

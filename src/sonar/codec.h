@@ -7,6 +7,7 @@
 
 #include "sonar/beam.h"
 #include "sonar/batch.h"
+#include "sonar/encoder.h"
 #include "sonar/sonar_io.h"
 
 typedef struct lcm_codec lcm_codec;

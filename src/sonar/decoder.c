@@ -4,12 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernels/gemm.h"
 #include "kernels/norm.h"
 #include "kernels/simd.h"
 
 struct lcm_sonar_decoder {
-    const lcm_sonar *m;
+    const lcm_sonar_net *net;
+    lcm_feed feed;
     int64_t max_concepts, max_rows, max_len;
     int64_t n_rows, pos;
     int32_t *concept;       /* (max_rows) */
@@ -29,7 +29,7 @@ static size_t carve(char **at, size_t bytes) {
 
 /* Sizes in values; one block so that a failed allocation leaves nothing behind. */
 static lcm_status allocate(lcm_ctx *ctx, lcm_sonar_decoder *d) {
-    const lcm_sonar_config *c = &d->m->config;
+    const lcm_sonar_config *c = &d->net->config;
     size_t R = (size_t)d->max_rows, L = (size_t)d->max_len, D = (size_t)c->model_dim, N = (size_t)d->max_concepts;
     size_t layers = (size_t)c->decoder_layers, cache, total = 0;
     size_t part[10];
@@ -63,21 +63,24 @@ static lcm_status allocate(lcm_ctx *ctx, lcm_sonar_decoder *d) {
     return LCM_OK;
 }
 
-lcm_status lcm_sonar_decoder_new(lcm_ctx *ctx, lcm_sonar_decoder **out, const lcm_sonar *m, int64_t max_concepts,
+lcm_status lcm_sonar_decoder_new(lcm_ctx *ctx, lcm_sonar_decoder **out, const lcm_sonar_net *net, int64_t max_concepts,
                                  int64_t max_rows, int64_t max_len) {
     lcm_sonar_decoder *d;
     lcm_status st;
     *out = NULL;
-    LCM_ASSERT(m->dec_embed != NULL);
-    if (max_len < 1 || max_len > m->config.max_seq_len)
+    LCM_ASSERT(net->parts & LCM_SONAR_DECODER);
+    if (max_len < 1 || max_len > net->config.max_seq_len)
         LCM_FAIL(ctx, LCM_ERR_LIMIT, "%lld positions are outside 1 … %lld", (long long)max_len,
-                 (long long)m->config.max_seq_len);
+                 (long long)net->config.max_seq_len);
     LCM_TRY(lcm_calloc(ctx, &d, 1, sizeof *d));
-    d->m = m;
+    d->net = net;
     d->max_concepts = max_concepts;
     d->max_rows = max_rows;
     d->max_len = max_len;
     st = allocate(ctx, d);
+    if (st == LCM_OK)
+        st = lcm_feed_reserve(ctx, &d->feed, lcm_max_i(max_rows, max_concepts),
+                              lcm_max_i(lcm_max_i(net->config.model_dim, net->config.ffn_inner_dim), net->config.input_dim), net->type);
     if (st) {
         lcm_sonar_decoder_free(d);
         return st;
@@ -88,17 +91,20 @@ lcm_status lcm_sonar_decoder_new(lcm_ctx *ctx, lcm_sonar_decoder **out, const lc
 
 void lcm_sonar_decoder_free(lcm_sonar_decoder *d) {
     if (d == NULL) return;
+    lcm_feed_free(&d->feed);
     free(d->block);
     free(d);
 }
 
 void lcm_sonar_decoder_begin(lcm_sonar_decoder *d, const real *concepts, int64_t n) {
-    int64_t D = d->m->config.model_dim, in = d->m->config.input_dim ? d->m->config.input_dim : D;
+    int64_t D = d->net->config.model_dim, in = d->net->config.input_dim ? d->net->config.input_dim : D;
     LCM_ASSERT(n <= d->max_concepts && n <= d->max_rows);
-    for (int64_t l = 0; l < d->m->config.decoder_layers; l++) {
-        const lcm_sonar_layer *y = &d->m->dec[l];
-        lcm_k_linear_fwd(NULL, d->tmp, concepts, y->cross_v.w->x, y->cross_v.b->x, n, in, D);
-        lcm_k_linear_fwd(NULL, d->cross + l * d->max_concepts * D, d->tmp, y->cross_o.w->x, y->cross_o.b->x, n, D, D);
+    for (int64_t l = 0; l < d->net->config.decoder_layers; l++) {
+        const lcm_net_layer *y = &d->net->dec[l];
+        lcm_feed_set(&d->feed, concepts, n, in);
+        lcm_matrix_apply(d->tmp, &y->cross_v, &d->feed, 0);
+        lcm_feed_set(&d->feed, d->tmp, n, D);
+        lcm_matrix_apply(d->cross + l * d->max_concepts * D, &y->cross_o, &d->feed, 0);
     }
     d->n_rows = n;
     d->pos = 0;
@@ -134,43 +140,49 @@ LCM_CLONES static void attend(real *o, real *p, const real *q, const real *k, co
     }
 }
 
+static void norm(lcm_sonar_decoder *d, const lcm_norm *n) {
+    int64_t D = d->net->config.model_dim;
+    lcm_k_norm_fwd(d->h, NULL, d->x, n->w->x, n->b->x, d->n_rows, D, false);
+    lcm_feed_set(&d->feed, d->h, d->n_rows, D);
+}
+
 static void layer_step(lcm_sonar_decoder *d, int64_t l) {
-    const lcm_sonar_config *c = &d->m->config;
-    const lcm_sonar_layer *y = &d->m->dec[l];
-    int64_t n = d->n_rows, D = c->model_dim, R = d->max_rows, F = c->ffn_inner_dim;
+    const lcm_sonar_config *c = &d->net->config;
+    const lcm_net_layer *y = &d->net->dec[l];
+    int64_t n = d->n_rows, D = c->model_dim, R = d->max_rows;
     real *k = d->k + l * d->max_len * R * D, *v = d->v + l * d->max_len * R * D;
     const real *cross = d->cross + l * d->max_concepts * D;
-    lcm_k_norm_fwd(d->h, NULL, d->x, y->attn_norm.w->x, y->attn_norm.b->x, n, D, false);
-    lcm_k_linear_fwd(NULL, d->q, d->h, y->attn.q.w->x, y->attn.q.b->x, n, D, D);
-    lcm_k_linear_fwd(NULL, k + d->pos * R * D, d->h, y->attn.k.w->x, y->attn.k.b->x, n, D, D);
-    lcm_k_linear_fwd(NULL, v + d->pos * R * D, d->h, y->attn.v.w->x, y->attn.v.b->x, n, D, D);
+    norm(d, &y->attn_norm);
+    lcm_matrix_apply(d->q, &y->q, &d->feed, 0);
+    lcm_matrix_apply(k + d->pos * R * D, &y->k, &d->feed, 0);
+    lcm_matrix_apply(v + d->pos * R * D, &y->v, &d->feed, 0);
     LCM_PARALLEL_FOR_IF(n * d->pos * D > 65536)
     for (int64_t r = 0; r < n; r++)
         attend(d->h + r * D, d->p + r * d->max_len, d->q + r * D, k, v, d->slot, r, d->pos + 1, R, c->attn_heads,
                D / c->attn_heads);
-    lcm_k_linear_fwd(NULL, d->q, d->h, y->attn.o.w->x, y->attn.o.b->x, n, D, D);
-    lcm_k_acc(d->x, d->q, 1, n * D);
+    lcm_feed_set(&d->feed, d->h, n, D);
+    lcm_matrix_apply(d->x, &y->o, &d->feed, LCM_PRODUCT_ADD);
     for (int64_t r = 0; r < n; r++) lcm_k_acc(d->x + r * D, cross + d->concept[r] * D, 1, D);
-    lcm_k_norm_fwd(d->h, NULL, d->x, y->ffn_norm.w->x, y->ffn_norm.b->x, n, D, false);
-    lcm_k_linear_fwd(NULL, d->f, d->h, y->ffn.inner.w->x, y->ffn.inner.b->x, n, D, F);
-    lcm_k_act_fwd(d->f, d->f, n * F, y->ffn.act);
-    lcm_k_linear_fwd(NULL, d->q, d->f, y->ffn.out.w->x, y->ffn.out.b->x, n, F, D);
-    lcm_k_acc(d->x, d->q, 1, n * D);
+    norm(d, &y->ffn_norm);
+    lcm_matrix_apply(d->f, &y->inner, &d->feed, LCM_PRODUCT_RELU);
+    lcm_feed_set(&d->feed, d->f, n, c->ffn_inner_dim);
+    lcm_matrix_apply(d->x, &y->outer, &d->feed, LCM_PRODUCT_ADD);
 }
 
 real *lcm_sonar_decoder_step(lcm_sonar_decoder *d, const int32_t *token) {
-    const lcm_sonar *m = d->m;
-    int64_t D = m->config.model_dim, n = d->n_rows;
+    const lcm_sonar_net *net = d->net;
+    int64_t D = net->config.model_dim, n = d->n_rows;
     real scale = r_sqrt((real)D);
     LCM_ASSERT(d->pos < d->max_len);
     for (int64_t r = 0; r < n; r++) {
+        real *x = d->x + r * D;
         d->slot[d->pos * d->max_rows + r] = (int32_t)r;
-        for (int64_t c = 0; c < D; c++)
-            d->x[r * D + c] = m->dec_embed->x[token[r] * D + c] * scale + m->positions[d->pos * D + c];
+        lcm_matrix_row(x, &net->dec_embed, token[r]);
+        for (int64_t c = 0; c < D; c++) x[c] = x[c] * scale + net->positions[d->pos * D + c];
     }
-    for (int64_t l = 0; l < m->config.decoder_layers; l++) layer_step(d, l);
-    lcm_k_norm_fwd(d->h, NULL, d->x, m->dec_norm.w->x, m->dec_norm.b->x, n, D, false);
-    lcm_k_gemm(false, true, n, m->config.vocab_size, D, 1, d->h, D, m->dec_embed->x, D, 0, d->logits, m->config.vocab_size);
+    for (int64_t l = 0; l < net->config.decoder_layers; l++) layer_step(d, l);
+    norm(d, &net->dec_norm);
+    lcm_matrix_apply(d->logits, &net->dec_embed, &d->feed, 0);
     d->pos++;
     return d->logits;
 }

@@ -7,13 +7,13 @@
 #ifndef LCM_SONAR_DECODER_H
 #define LCM_SONAR_DECODER_H
 
-#include "sonar/model.h"
+#include "sonar/net.h"
 
 typedef struct lcm_sonar_decoder lcm_sonar_decoder;
 
 /* Room for max_concepts vectors, max_rows rows, max_len positions; later calls allocate nothing.
- * The model is borrowed. LCM_ERR_LIMIT when max_len exceeds the model's max_seq_len. */
-lcm_status lcm_sonar_decoder_new(lcm_ctx *ctx, lcm_sonar_decoder **out, const lcm_sonar *m, int64_t max_concepts,
+ * The net is borrowed. LCM_ERR_LIMIT when max_len exceeds the model's max_seq_len. */
+lcm_status lcm_sonar_decoder_new(lcm_ctx *ctx, lcm_sonar_decoder **out, const lcm_sonar_net *net, int64_t max_concepts,
                                  int64_t max_rows, int64_t max_len);
 void lcm_sonar_decoder_free(lcm_sonar_decoder *d); /* NULL is allowed */
 

@@ -82,7 +82,7 @@ static lcm_tensor *noise_concepts(lcm_tape *t, lcm_tensor *x, const lcm_sonar_ob
     return lcm_op_affine_rows(t, x, a, c);
 }
 
-static lcm_status pack_both(lcm_sonar_packer *enc, lcm_sonar_packer *dec, int32_t **targets, lcm_tape *t,
+static lcm_status pack_both(lcm_ctx *ctx, lcm_sonar_packer *enc, lcm_sonar_packer *dec, int32_t **targets, lcm_tape *t,
                             const lcm_pieces *s, int64_t n, int32_t lang, const lcm_sonar_objective *noise,
                             uint64_t seed, uint64_t step) {
     int64_t T = 0, L = lang >= 0, at = 0, longest = 0;
@@ -91,8 +91,8 @@ static lcm_status pack_both(lcm_sonar_packer *enc, lcm_sonar_packer *dec, int32_
         T += s[i].n + 1 + L;
         if (s[i].n > longest) longest = s[i].n;
     }
-    LCM_TRY(lcm_sonar_packer_begin(enc, t, n, T));
-    LCM_TRY(lcm_sonar_packer_begin(dec, t, n, T));
+    LCM_TRY(lcm_sonar_packer_begin(ctx, enc, lcm_tape_arena(t), n, T));
+    LCM_TRY(lcm_sonar_packer_begin(ctx, dec, lcm_tape_arena(t), n, T));
     *targets = lcm_tape_alloc(t, (size_t)T * sizeof **targets);
     masked = lcm_tape_alloc(t, (size_t)(longest + 1) * sizeof *masked);
     LCM_TRY(lcm_tape_status(t));
@@ -136,7 +136,7 @@ lcm_status lcm_sonar_loss_fwd(lcm_ctx *ctx, lcm_sonar_loss *out, lcm_tape *t, co
     uint8_t *hit;
     lcm_tensor *z, *h;
     memset(out, 0, sizeof *out);
-    LCM_TRY(pack_both(&enc, &dec, &targets, t, sentences, n, lang, noise, seed, step));
+    LCM_TRY(pack_both(ctx, &enc, &dec, &targets, t, sentences, n, lang, noise, seed, step));
     hit = lcm_tape_alloc(t, (size_t)dec.b.T);
     z = lcm_sonar_encode_fwd(t, m, &enc.b);
     if (noise && noise->map) LCM_TRY(map_concepts(ctx, &z, t, noise->map, seed, step));

@@ -71,33 +71,44 @@ static lcm_status load_tokenizer(lcm_ctx *ctx, lcm_sonar_file *f, const lcm_st *
     return s;
 }
 
-static lcm_status load(lcm_ctx *ctx, lcm_sonar_file *f, const lcm_st *st, const lcm_model_meta *meta, int parts,
-                       bool with_grad) {
-    lcm_sonar_config c = lcm_sonar_config_default();
+/* All but the parameters. */
+static lcm_status read_head(lcm_ctx *ctx, lcm_sonar_file *f, const lcm_st *st, const lcm_model_meta *meta) {
     int64_t spare;
-    LCM_TRY(lcm_config_read(ctx, &c, lcm_sonar_config_fields, meta->config, "lcm.config"));
+    f->config = lcm_sonar_config_default();
+    LCM_TRY(lcm_config_read(ctx, &f->config, lcm_sonar_config_fields, meta->config, "lcm.config"));
+    LCM_TRY(lcm_sonar_config_check(ctx, &f->config));
     LCM_TRY(load_tokenizer(ctx, f, st));
-    spare = c.vocab_size - lcm_tokenizer_size(f->tok);
+    spare = f->config.vocab_size - lcm_tokenizer_size(f->tok);
     if (spare < 0)
         LCM_FAIL(ctx, LCM_ERR_SHAPE, "the tokeniser has %d ids, the embedding %lld rows", lcm_tokenizer_size(f->tok),
-                 (long long)c.vocab_size);
+                 (long long)f->config.vocab_size);
     /* Rows without a piece or language: the search may choose them, and they stand for no text. */
     LCM_TRY(lcm_tokenizer_reserve(ctx, f->tok, spare < LCM_TOKENIZER_MAX_LANGS ? (int)spare : LCM_TOKENIZER_MAX_LANGS));
     f->space = meta->space;
     lcm_space_format(f->space_hex, f->space);
-    LCM_TRY(lcm_sonar_new(ctx, &f->model, &c, parts, with_grad));
+    return LCM_OK;
+}
+
+static lcm_status load_model(lcm_ctx *ctx, lcm_sonar_file *f, const lcm_st *st, int parts, bool with_grad) {
+    LCM_TRY(lcm_sonar_new(ctx, &f->model, &f->config, parts, with_grad));
     return lcm_params_get(ctx, &f->model->params, st);
 }
 
-lcm_status lcm_sonar_load(lcm_ctx *ctx, lcm_sonar_file *out, const char *path, int parts, bool with_grad) {
+typedef enum purpose { INFERENCE, VALUES, TRAINING } purpose;
+
+static lcm_status load(lcm_ctx *ctx, lcm_sonar_file *out, const char *path, int parts, purpose why) {
     lcm_st *st = NULL;
     lcm_model_meta meta = {0};
     lcm_sonar_file f = {0};
     lcm_status s;
     memset(out, 0, sizeof *out);
     LCM_TRY(lcm_model_open(ctx, &st, &meta, path, "sonar"));
-    s = load(ctx, &f, st, &meta, parts, with_grad);
+    s = read_head(ctx, &f, st, &meta);
     lcm_model_meta_free(&meta);
+    if (s == LCM_OK && why == INFERENCE && parts != 0) {
+        s = lcm_sonar_net_load(ctx, &f.net, st, &f.config, parts);
+        st = NULL;
+    } else if (s == LCM_OK && why != INFERENCE) s = load_model(ctx, &f, st, parts, why == TRAINING);
     lcm_st_close(st);
     if (s) {
         lcm_sonar_file_close(&f);
@@ -107,7 +118,16 @@ lcm_status lcm_sonar_load(lcm_ctx *ctx, lcm_sonar_file *out, const char *path, i
     return LCM_OK;
 }
 
+lcm_status lcm_sonar_load(lcm_ctx *ctx, lcm_sonar_file *out, const char *path, int parts) {
+    return load(ctx, out, path, parts, INFERENCE);
+}
+
+lcm_status lcm_sonar_load_model(lcm_ctx *ctx, lcm_sonar_file *out, const char *path, int parts, bool with_grad) {
+    return load(ctx, out, path, parts, with_grad ? TRAINING : VALUES);
+}
+
 void lcm_sonar_file_close(lcm_sonar_file *f) {
+    lcm_sonar_net_free(f->net);
     lcm_sonar_free(f->model);
     lcm_tokenizer_free(f->tok);
     memset(f, 0, sizeof *f);

@@ -101,7 +101,7 @@ static lcm_status encode_affixes(lcm_ctx *ctx, state *s, const config *c) {
     lcm_status st;
     if (!has_text(&c->prompt)) return LCM_OK;
     if (c->sonar[0] == '\0') LCM_FAIL(ctx, LCM_ERR_ARG, "config.sonar: needed to encode the end of text; or set end_of_text to \"\"");
-    LCM_TRY(lcm_sonar_load(ctx, &f, c->sonar, LCM_SONAR_ENCODER, false));
+    LCM_TRY(lcm_sonar_load(ctx, &f, c->sonar, LCM_SONAR_ENCODER));
     st = LCM_OK;
     if (strcmp(f.space_hex, lcm_store_space(s->store)) != 0)
         st = lcm_fail(ctx, LCM_ERR_SHAPE, "'%s' speaks space %s, the store '%s' was made in %s", c->sonar, f.space_hex, c->store,

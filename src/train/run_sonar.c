@@ -122,7 +122,7 @@ static lcm_status open_codebooks(lcm_ctx *ctx, state *s, config *c) {
 static lcm_status prepare(lcm_ctx *ctx, state *s, config *c, const json_t *resolved) {
     lcm_sonar_file f;
     if (c->init[0]) {
-        LCM_TRY(lcm_sonar_load(ctx, &f, c->init, LCM_SONAR_BOTH, true));
+        LCM_TRY(lcm_sonar_load_model(ctx, &f, c->init, LCM_SONAR_BOTH, true));
         s->tok = f.tok;
         s->model = f.model;
         s->lang = f.lang;

@@ -18,6 +18,7 @@
 typedef struct fixture {
     lcm_ctx *ctx;
     lcm_sonar *m;
+    lcm_sonar_net *net;
     real emb[4 * 32];
     json_t *golden;
 } fixture;
@@ -27,6 +28,7 @@ static int setup(void **state) {
     json_error_t err;
     f->ctx = lcm_ctx_new();
     f->m = toy_decoder(f->ctx);
+    assert_int_equal(lcm_sonar_net_view(f->ctx, &f->net, f->m), LCM_OK);
     toy_embeddings(f->emb);
     f->golden = json_load_file(TEST_DATA "/golden/sonar/golden.json", 0, &err);
     assert_non_null(f->golden);
@@ -36,6 +38,7 @@ static int setup(void **state) {
 
 static int teardown(void **state) {
     fixture *f = *state;
+    lcm_sonar_net_free(f->net);
     lcm_sonar_free(f->m);
     lcm_ctx_free(f->ctx);
     json_decref(f->golden);
@@ -71,7 +74,7 @@ static void run_case(fixture *f, const beam_case *c, int64_t together) {
     if (want == NULL) fail_msg("no golden case '%s'", c->name);
     for (size_t k = 0; k < 4; k += (size_t)together) {
         lcm_hypotheses out[4];
-        lcm_status st = lcm_beam_search(f->ctx, out, f->m, f->emb + 32 * k, together, prompt, 2, &c->o);
+        lcm_status st = lcm_beam_search(f->ctx, out, f->net, f->emb + 32 * k, together, prompt, 2, &c->o);
         if (st) fail_msg("%s: %s", c->name, lcm_ctx_message(f->ctx));
         for (int64_t i = 0; i < together; i++) {
             check_list(&out[i], json_array_get(want, k + (size_t)i), c->name, k + (size_t)i);
@@ -123,14 +126,14 @@ static void bad_options(void **state) {
     lcm_beam_opts o = lcm_beam_opts_default();
     lcm_hypotheses out[1];
     o.max_seq_len = 2;
-    assert_int_equal(lcm_beam_search(f->ctx, out, f->m, f->emb, 1, prompt, 2, &o), LCM_ERR_ARG);
+    assert_int_equal(lcm_beam_search(f->ctx, out, f->net, f->emb, 1, prompt, 2, &o), LCM_ERR_ARG);
     assert_string_equal(lcm_ctx_message(f->ctx), "a prompt of 2 tokens does not fit in 2");
     o = lcm_beam_opts_default();
     o.beam_size = 0;
-    assert_int_equal(lcm_beam_search(f->ctx, out, f->m, f->emb, 1, prompt, 2, &o), LCM_ERR_ARG);
+    assert_int_equal(lcm_beam_search(f->ctx, out, f->net, f->emb, 1, prompt, 2, &o), LCM_ERR_ARG);
     o.beam_size = 1;
     o.temperature = 0;
-    assert_int_equal(lcm_beam_search(f->ctx, out, f->m, f->emb, 1, prompt, 2, &o), LCM_ERR_ARG);
+    assert_int_equal(lcm_beam_search(f->ctx, out, f->net, f->emb, 1, prompt, 2, &o), LCM_ERR_ARG);
 }
 
 static void nan_is_an_error(void **state) {
@@ -139,7 +142,7 @@ static void nan_is_an_error(void **state) {
     real bad[64] = {0};
     lcm_hypotheses out[2];
     bad[40] = NAN;
-    assert_int_equal(lcm_beam_search(f->ctx, out, f->m, bad, 2, prompt, 2, NULL), LCM_ERR_NUMERIC);
+    assert_int_equal(lcm_beam_search(f->ctx, out, f->net, bad, 2, prompt, 2, NULL), LCM_ERR_NUMERIC);
     assert_non_null(strstr(lcm_ctx_message(f->ctx), "sentence 1"));
 }
 

@@ -49,7 +49,7 @@ static lcm_sonar_file convert(const char *first, const char *second, int parts, 
     lcm_convert_opts o = {.tokenizer = spm, .langs = "none", .set = settings, .n_set = 2, .dtype = dtype};
     lcm_sonar_file f;
     if (lcm_convert(ctx, out, src, second ? 2 : 1, &o) != LCM_OK) fail_msg("%s: %s", first, lcm_ctx_message(ctx));
-    if (lcm_sonar_load(ctx, &f, out, parts, false) != LCM_OK) fail_msg("%s: %s", first, lcm_ctx_message(ctx));
+    if (lcm_sonar_load_model(ctx, &f, out, parts, false) != LCM_OK) fail_msg("%s: %s", first, lcm_ctx_message(ctx));
     return f;
 }
 
@@ -145,6 +145,7 @@ static void pair(void **state) {
     lcm_beam_opts o = lcm_beam_opts_default();
     lcm_sonar_file a, b, e;
     lcm_hypotheses h;
+    lcm_sonar_net *net;
     real emb[4 * D];
     (void)state;
     a = convert(CKPT("toy_encoder_views.pt"), CKPT("toy_decoder_fs2.safetensors"), LCM_SONAR_BOTH, LCM_EXPORT_F32);
@@ -157,7 +158,8 @@ static void pair(void **state) {
     toy_embeddings(emb);
     o.max_seq_len = 16;
     a.model->config.max_seq_len = 16; /* the reference's decoder has two positions more than the encoder's setting */
-    assert_int_equal(lcm_beam_search(ctx, &h, a.model, emb, 1, prompt, 2, &o), LCM_OK);
+    assert_int_equal(lcm_sonar_net_view(ctx, &net, a.model), LCM_OK);
+    assert_int_equal(lcm_beam_search(ctx, &h, net, emb, 1, prompt, 2, &o), LCM_OK);
     assert_int_equal(h.n, json_array_size(want));
     for (int64_t i = 0; i < h.n; i++) {
         json_t *seq = json_object_get(json_array_get(want, (size_t)i), "seq");
@@ -166,6 +168,7 @@ static void pair(void **state) {
             assert_int_equal(h.items[i].ids[k], json_integer_value(json_array_get(seq, (size_t)k)));
     }
     lcm_hypotheses_free(&h);
+    lcm_sonar_net_free(net);
     lcm_sonar_file_close(&a);
     lcm_sonar_file_close(&b);
     lcm_sonar_file_close(&e);

@@ -120,7 +120,7 @@ static void refused(const variant *v, lcm_status want, const char *message) {
 static lcm_sonar_file converted(const char *a, const char *b, const lcm_convert_opts *o, int parts) {
     const char *src[2] = {a, b};
     lcm_sonar_file f;
-    if (lcm_convert(ctx, out, src, b ? 2 : 1, o) != LCM_OK || lcm_sonar_load(ctx, &f, out, parts, false) != LCM_OK)
+    if (lcm_convert(ctx, out, src, b ? 2 : 1, o) != LCM_OK || lcm_sonar_load_model(ctx, &f, out, parts, false) != LCM_OK)
         fail_msg("%s", lcm_ctx_message(ctx));
     return f;
 }

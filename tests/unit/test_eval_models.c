@@ -116,7 +116,7 @@ static int setup(void **state) {
     strncpy(f.tower, tmpdir_path(f.dir, "tower.safetensors"), sizeof f.tower - 1);
     strncpy(f.store, tmpdir_path(f.dir, "store"), sizeof f.store - 1);
     write_sonar(&f);
-    ok(&f, lcm_sonar_load(f.ctx, &f.file, f.sonar, LCM_SONAR_BOTH, false));
+    ok(&f, lcm_sonar_load(f.ctx, &f.file, f.sonar, LCM_SONAR_BOTH));
     ok(&f, lcm_codec_new(f.ctx, &f.codec, &f.file));
     save(&f, new_base(&f), f.base);
     save(&f, new_tower(&f), f.tower);

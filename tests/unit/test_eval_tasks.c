@@ -118,7 +118,7 @@ static int setup(void **state) {
     ok(&f, lcm_mkdirs(f.ctx, f.bundle));
     strncpy(f.sonar, tmpdir_path(f.bundle, "sonar.safetensors"), sizeof f.sonar - 1);
     write_sonar(&f);
-    ok(&f, lcm_sonar_load(f.ctx, &f.file, f.sonar, LCM_SONAR_BOTH, false));
+    ok(&f, lcm_sonar_load(f.ctx, &f.file, f.sonar, LCM_SONAR_BOTH));
     ok(&f, lcm_codec_new(f.ctx, &f.codec, &f.file));
     write_bundle(&f);
     write_store(&f);

@@ -89,7 +89,7 @@ static int setup(void **state) {
     strncpy(f->sonar, tmpdir_path(f->dir, "sonar.safetensors"), sizeof f->sonar - 1);
     strncpy(f->store, tmpdir_path(f->dir, "store"), sizeof f->store - 1);
     write_sonar(f);
-    OK(lcm_sonar_load(f->ctx, &f->file, f->sonar, LCM_SONAR_BOTH, false));
+    OK(lcm_sonar_load(f->ctx, &f->file, f->sonar, LCM_SONAR_BOTH));
     OK(lcm_codec_new(f->ctx, &f->codec, &f->file));
     nc.dim = D;
     OK(lcm_normalizer_new(f->ctx, &f->nz, &nc));
