@@ -106,7 +106,7 @@ lcm_status lcm_session_score(lcm_ctx *ctx, double *logp, int64_t *tokens, lcm_se
 lcm_status lcm_session_set_pooling(lcm_ctx *ctx, lcm_session *s, int pooling) {
     LCM_TRY(lcm_session_needs(ctx, s, LCM_LOAD_ENCODER));
     if (pooling < LCM_POOLING_MODEL || pooling > LCM_POOLING_LAST) LCM_FAIL(ctx, LCM_ERR_ARG, "pooling %d", pooling);
-    lcm_codec_set_pooling(s->codec, pooling ? (lcm_pool)(LCM_POOL_MEAN + pooling - 1) : (lcm_pool)s->bundle->sonar.model->config.pooling);
+    lcm_codec_set_pooling(s->codec, pooling ? (lcm_pool)(LCM_POOL_MEAN + pooling - 1) : (lcm_pool)s->bundle->sonar.config.pooling);
     return LCM_OK;
 }
 

@@ -4,16 +4,14 @@
 #include <stdlib.h>
 
 #include "kernels/xent.h"
-#include "sonar/batch.h"
+#include "sonar/decoder.h"
 
-enum { PASS_TOKENS = 1024, PASS_TEXTS = 64 };
+enum { PASS_TEXTS = 64 };
 
 typedef struct job {
     const lcm_sonar_file *f;
-    lcm_tape *tape;
     lcm_ids ids; /* `</s> [lang] pieces </s>` of every text, one after the other */
     size_t begin[PASS_TEXTS + 1];
-    real loss[PASS_TOKENS], *scratch;
 } job;
 
 static lcm_status tokenize(lcm_ctx *ctx, job *j, const char *text, size_t len, int32_t lang) {
@@ -23,65 +21,61 @@ static lcm_status tokenize(lcm_ctx *ctx, job *j, const char *text, size_t len, i
     return lcm_ids_push(ctx, &j->ids, LCM_ID_EOS);
 }
 
-/* As many texts as fit one pass, at least one. A sequence of k tokens has k - 1 to predict. */
-static lcm_status take(lcm_ctx *ctx, job *j, size_t *taken, const char *const *text, const size_t *len, size_t first, size_t n,
-                       int32_t lang) {
-    int64_t window = j->f->model->config.max_seq_len;
-    j->ids.len = 0;
-    for (*taken = 0; first + *taken < n && *taken < PASS_TEXTS; ++*taken) {
-        size_t i = first + *taken, at = j->ids.len;
-        lcm_status st = tokenize(ctx, j, text[i], len[i], lang);
-        if (st) return lcm_fail_within(ctx, st, "text %zu", i + 1);
-        if (j->ids.len - at > (size_t)window || j->ids.len - at > PASS_TOKENS)
-            LCM_FAIL(ctx, LCM_ERR_LIMIT, "text %zu: %zu tokens, window is %lld", i + 1, j->ids.len - at,
-                     (long long)(window < PASS_TOKENS ? window : PASS_TOKENS));
-        j->begin[*taken] = at;
-        j->begin[*taken + 1] = j->ids.len;
-        if (*taken && j->ids.len > PASS_TOKENS) return LCM_OK; /* this one waits for the next pass */
+static lcm_status take(lcm_ctx *ctx, job *j, const char *const *text, const size_t *len, size_t first, size_t n, int32_t lang) {
+    int64_t window = j->f->config.max_seq_len;
+    j->ids.len = j->begin[0] = 0;
+    for (size_t i = 0; i < n; i++) {
+        lcm_status st = tokenize(ctx, j, text[first + i], len[first + i], lang);
+        if (st) return lcm_fail_within(ctx, st, "text %zu", first + i + 1);
+        j->begin[i + 1] = j->ids.len;
+        if (j->ids.len - j->begin[i] > (size_t)window)
+            LCM_FAIL(ctx, LCM_ERR_LIMIT, "text %zu: %zu tokens, window is %lld", first + i + 1, j->ids.len - j->begin[i],
+                     (long long)window);
     }
     return LCM_OK;
 }
 
-static lcm_status run_pass(job *j, const real *concepts, size_t n) {
-    const lcm_sonar *m = j->f->model;
-    int64_t D = m->config.model_dim, in = m->config.input_dim ? m->config.input_dim : D, T = (int64_t)(j->begin[n] - n);
-    int32_t *target;
-    lcm_sonar_packer p;
-    lcm_tensor *h;
-    lcm_tape_reset(j->tape, (lcm_tape_opts){0});
-    LCM_TRY(lcm_sonar_packer_begin(&p, j->tape, (int64_t)n, T));
-    target = lcm_tape_alloc(j->tape, (size_t)T * sizeof *target);
-    LCM_TRY(lcm_tape_status(j->tape));
-    for (size_t i = 0, t = 0; i < n; i++) {
-        const int32_t *ids = j->ids.data + j->begin[i];
-        int64_t k = (int64_t)(j->begin[i + 1] - j->begin[i]) - 1;
-        lcm_sonar_packer_push(&p, ids, 0, (lcm_pieces){ids, k}, ids, 0);
-        for (int64_t s = 0; s < k; s++) target[t++] = ids[s + 1];
+/* All texts side by side, one token per step; a text that has ended leaves. */
+static void run_pass(lcm_sonar_decoder *d, const job *j, double *logp, const int64_t *tokens, const real *concepts, int64_t n) {
+    int64_t V = j->f->config.vocab_size, rows = n;
+    int32_t text[PASS_TEXTS], token[PASS_TEXTS], from[PASS_TEXTS];
+    for (int64_t i = 0; i < n; i++) text[i] = (int32_t)i;
+    lcm_sonar_decoder_begin(d, concepts, n);
+    for (int64_t pos = 0; rows > 0; pos++) {
+        int64_t kept = 0;
+        real *lp;
+        for (int64_t r = 0; r < rows; r++) token[r] = j->ids.data[j->begin[text[r]] + (size_t)pos];
+        lp = lcm_sonar_decoder_step(d, token);
+        lcm_k_log_softmax(lp, rows, V);
+        for (int64_t r = 0; r < rows; r++) {
+            int32_t t = text[r];
+            logp[t] += (double)lp[r * V + j->ids.data[j->begin[t] + (size_t)pos + 1]];
+            if (pos + 1 == tokens[t]) continue;
+            from[kept] = (int32_t)r;
+            text[kept++] = t;
+        }
+        if (kept < rows) lcm_sonar_decoder_reorder(d, from, kept);
+        rows = kept;
     }
-    h = lcm_sonar_decode_fwd(j->tape, m, &p.b, lcm_tensor_const(j->tape, concepts, (int64_t)n, in));
-    if (h == NULL) return lcm_tape_status(j->tape);
-    for (int64_t t = 0, k; t < T; t += k) { /* few rows at a time: a vocabulary is wide */
-        k = T - t < PASS_TEXTS ? T - t : PASS_TEXTS;
-        lcm_k_xent(NULL, NULL, NULL, j->loss + t, NULL, h->x + t * D, m->dec_embed->x, target + t, NULL, k, D, m->config.vocab_size, 0,
-                   j->scratch);
-    }
-    return LCM_OK;
 }
 
 static lcm_status score(lcm_ctx *ctx, job *j, double *logp, int64_t *tokens, const real *concepts, const char *const *text,
                         const size_t *len, size_t n, int32_t lang) {
-    const lcm_sonar_config *c = &j->f->model->config;
+    const lcm_sonar_config *c = &j->f->config;
     int64_t in = c->input_dim ? c->input_dim : c->model_dim;
-    LCM_TRY(lcm_calloc(ctx, &j->scratch, (size_t)PASS_TEXTS * (size_t)c->vocab_size, sizeof *j->scratch));
     for (size_t i = 0, k; i < n; i += k) {
-        size_t t = 0;
-        LCM_TRY(take(ctx, j, &k, text, len, i, n, lang));
-        LCM_TRY(run_pass(j, concepts + (int64_t)i * in, k));
+        lcm_sonar_decoder *d;
+        int64_t longest = 1;
+        k = n - i < PASS_TEXTS ? n - i : PASS_TEXTS;
+        LCM_TRY(take(ctx, j, text, len, i, k, lang));
         for (size_t s = 0; s < k; s++) {
             tokens[i + s] = (int64_t)(j->begin[s + 1] - j->begin[s]) - 1;
             logp[i + s] = 0;
-            for (int64_t e = 0; e < tokens[i + s]; e++) logp[i + s] -= (double)j->loss[t++];
+            if (tokens[i + s] > longest) longest = tokens[i + s];
         }
+        LCM_TRY(lcm_sonar_decoder_new(ctx, &d, j->f->net, (int64_t)k, (int64_t)k, longest));
+        run_pass(d, j, logp + i, tokens + i, concepts + (int64_t)i * in, (int64_t)k);
+        lcm_sonar_decoder_free(d);
     }
     return LCM_OK;
 }
@@ -92,12 +86,8 @@ lcm_status lcm_sonar_score(lcm_ctx *ctx, double *logp, int64_t *tokens, const lc
     lcm_status st;
     LCM_TRY(lcm_calloc(ctx, &j, 1, sizeof *j));
     j->f = f;
-    j->tape = lcm_tape_new(ctx, 1 << 20);
-    st = j->tape ? score(ctx, j, logp, tokens, concepts, text, len, n, lang < 0 ? f->lang : lang)
-                 : lcm_fail(ctx, LCM_ERR_NOMEM, "out of memory: scores");
-    lcm_tape_free(j->tape);
+    st = score(ctx, j, logp, tokens, concepts, text, len, n, lang < 0 ? f->lang : lang);
     lcm_ids_free(&j->ids);
-    free(j->scratch);
     free(j);
     return st;
 }
