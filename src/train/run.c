@@ -2,7 +2,6 @@
 #include "train/run.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 lcm_status lcm_run_find(lcm_ctx *ctx, const lcm_run_kind **out, const json_t *given) {
@@ -29,25 +28,6 @@ lcm_status lcm_run_config(lcm_ctx *ctx, void *config, const lcm_field *fields, c
     st = lcm_config_read(ctx, config, fields, rest, "config");
     json_decref(rest);
     return st;
-}
-
-lcm_status lcm_run_paths(lcm_ctx *ctx, const char ***out, size_t *n, const json_t *config, const char *key) {
-    const json_t *v = json_object_get(config, key);
-    size_t count = json_is_string(v) ? 1 : json_array_size(v);
-    *out = NULL;
-    *n = 0;
-    if (v && !json_is_string(v) && !json_is_array(v)) LCM_FAIL(ctx, LCM_ERR_ARG, "%s: a path or a list of paths is required", key);
-    LCM_TRY(lcm_calloc(ctx, out, count, sizeof **out));
-    for (size_t i = 0; i < count; i++) {
-        (*out)[i] = json_string_value(json_is_string(v) ? v : json_array_get(v, i));
-        if ((*out)[i] == NULL) {
-            free(*out);
-            *out = NULL;
-            LCM_FAIL(ctx, LCM_ERR_ARG, "%s[%zu]: a path is required", key, i);
-        }
-    }
-    *n = count;
-    return LCM_OK;
 }
 
 lcm_status lcm_run_task(lcm_ctx *ctx, const lcm_trainer_config *config, lcm_task *task, const json_t *resolved,

@@ -32,9 +32,6 @@ lcm_status lcm_run_find(lcm_ctx *ctx, const lcm_run_kind **out, const json_t *gi
 /* Reads `given` over the defaults in *config; the keys of `raw` (ends with NULL) are not the table's. */
 lcm_status lcm_run_config(lcm_ctx *ctx, void *config, const lcm_field *fields, const json_t *given, const char *const *raw);
 
-/* Array of strings under `key` as borrowed pointers; a single string counts as one. Missing: n = 0. */
-lcm_status lcm_run_paths(lcm_ctx *ctx, const char ***out, size_t *n, const json_t *config, const char *key);
-
 /* Trains, or checks gradients if the hooks say so. */
 lcm_status lcm_run_task(lcm_ctx *ctx, const lcm_trainer_config *config, lcm_task *task, const json_t *resolved,
                         lcm_run_hooks *hooks);

@@ -8,7 +8,7 @@
 #include "modelfile/model_meta.h"
 #include "quant/rvq_io.h"
 #include "sonar/codec.h"
-#include "train/run.h"
+#include "train/run_inputs.h"
 #include "train/task_concept.h"
 
 typedef struct config {
@@ -39,9 +39,7 @@ static config defaults(void) {
     config c = {.end_of_text = "End of text.", .normalizer = lcm_normalizer_config_default(),
                 .criterion = lcm_criterion_config_default(), .task = lcm_task_concept_config_default(),
                 .train = lcm_trainer_config_default()};
-    c.train.lr = (lcm_lr_config){.schedule = LCM_LR_COSINE, .lr = 1e-3, .start_lr = 1e-6, .final_lr = 1e-5,
-                                 .warmup_steps = 200, .max_steps = 4000, .stage_warmup = 0.1, .stage_hold = 0.4,
-                                 .stage_decay = 0.5, .power = 1};
+    c.train.lr = lcm_run_lr(1e-3, 1e-6);
     return c;
 }
 
@@ -62,22 +60,27 @@ static lcm_status resolve(lcm_ctx *ctx, json_t **out, const json_t *given) {
     config c;
     lcm_model *m = NULL;
     json_t *model;
+    lcm_status st;
     LCM_TRY(read_config(ctx, &c, given));
     LCM_TRY(lcm_model_register(ctx, &m, c.kind, json_object_get(given, "model"), "config.model"));
     model = lcm_model_config_json(m);
     lcm_model_free(m);
-    *out = lcm_config_write(&c, fields);
-    if (*out == NULL || model == NULL || json_object_set_new(*out, "model", model) != 0)
-        LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: configuration");
-    return LCM_OK;
+    if (model == NULL) LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: configuration");
+    st = lcm_run_resolved(ctx, out, &c, fields, given, lcm_run_no_lists);
+    if (st == LCM_OK && json_object_set(*out, "model", model) != 0) {
+        json_decref(*out);
+        *out = NULL;
+        st = lcm_fail(ctx, LCM_ERR_NOMEM, "out of memory: configuration");
+    }
+    json_decref(model);
+    return st;
 }
 
 typedef struct state {
-    lcm_store *store, *valid_store;
+    lcm_run_stores stores;
     lcm_chunks chunks, valid;
     lcm_affixes affixes;
     real *weights; /* of the store's concepts; NULL = 1 each */
-    uint64_t space;
     json_t *provenance, *prompt; /* prompt: NULL unless supervised */
     lcm_model *model;
     lcm_criterion *criterion;
@@ -86,13 +89,9 @@ typedef struct state {
 
 static lcm_status write_model(lcm_ctx *ctx, void *user, const real *x, lcm_buf *out) {
     const state *s = user;
-    lcm_model_save_opts o = {.dtype = LCM_DT_REAL, .space = s->space, .provenance = s->provenance, .prompt = s->prompt,
+    lcm_model_save_opts o = {.dtype = LCM_DT_REAL, .space = s->stores.space, .provenance = s->provenance, .prompt = s->prompt,
                              .train = &s->task->record, .x = x};
     return lcm_model_write(ctx, out, s->model, &o);
-}
-
-static lcm_status row(lcm_ctx *ctx, void *user, real *out, int64_t i) {
-    return lcm_store_vectors(ctx, out, user, i, 1);
 }
 
 static lcm_status encode_affixes(lcm_ctx *ctx, state *s, const config *c) {
@@ -103,9 +102,9 @@ static lcm_status encode_affixes(lcm_ctx *ctx, state *s, const config *c) {
     if (c->sonar[0] == '\0') LCM_FAIL(ctx, LCM_ERR_ARG, "config.sonar: needed to encode the end of text; or set end_of_text to \"\"");
     LCM_TRY(lcm_sonar_load(ctx, &f, c->sonar, LCM_SONAR_ENCODER));
     st = LCM_OK;
-    if (strcmp(f.space_hex, lcm_store_space(s->store)) != 0)
+    if (strcmp(f.space_hex, lcm_store_space(s->stores.train)) != 0)
         st = lcm_fail(ctx, LCM_ERR_SHAPE, "'%s' speaks space %s, the store '%s' was made in %s", c->sonar, f.space_hex, c->store,
-                      lcm_store_space(s->store));
+                      lcm_store_space(s->stores.train));
     if (st == LCM_OK) st = lcm_codec_new(ctx, &codec, &f);
     if (st == LCM_OK) st = lcm_affixes_encode(ctx, &s->affixes, &c->prompt, codec, NULL);
     lcm_codec_free(codec);
@@ -117,7 +116,7 @@ static lcm_status make_chunks(lcm_ctx *ctx, lcm_chunks *out, const state *s, con
     lcm_chunks_opts o = {.max_len = c->task.max_len, .min_len = c->task.min_len, .supervised = c->task.supervised};
     LCM_TRY(lcm_chunks_make(ctx, out, store, &s->affixes, &o));
     lcm_log(ctx, LCM_LOG_INFO, "%s: %lld %s, %lld concepts; %lld chunks; left out: %lld shorter than %lld concepts, %lld longer than %lld",
-            store == s->store ? "store" : "valid_store", (long long)lcm_store_n_docs(store), o.supervised ? "pairs" : "documents",
+            store == s->stores.train ? "store" : "valid_store", (long long)lcm_store_n_docs(store), o.supervised ? "pairs" : "documents",
             (long long)lcm_store_n_concepts(store), (long long)out->n, (long long)out->n_short, (long long)o.min_len,
             (long long)out->n_long, (long long)o.max_len);
     return LCM_OK;
@@ -125,9 +124,9 @@ static lcm_status make_chunks(lcm_ctx *ctx, lcm_chunks *out, const state *s, con
 
 /* Of the training store only: validation measures plain errors. */
 static lcm_status read_weights(lcm_ctx *ctx, state *s, const lcm_fragility_weight *c) {
-    int64_t n = lcm_store_n_concepts(s->store);
+    int64_t n = lcm_store_n_concepts(s->stores.train);
     LCM_TRY(lcm_calloc(ctx, &s->weights, (size_t)n, sizeof *s->weights));
-    if (lcm_column_read(ctx, s->weights, s->store, "fragility"))
+    if (lcm_column_read(ctx, s->weights, s->stores.train, "fragility"))
         return lcm_fail_within(ctx, LCM_ERR_ARG, "criterion.fragility needs lcm eval fragility --write");
     lcm_fragility_weigh(s->weights, n, c);
     s->chunks.weights = s->weights;
@@ -135,20 +134,11 @@ static lcm_status read_weights(lcm_ctx *ctx, state *s, const lcm_fragility_weigh
 }
 
 static lcm_status open_stores(lcm_ctx *ctx, state *s, const config *c) {
-    LCM_TRY(lcm_store_open(ctx, &s->store, c->store));
-    if (!lcm_space_parse(&s->space, lcm_store_space(s->store)))
-        LCM_FAIL(ctx, LCM_ERR_FORMAT, "'%s': its space '%.40s' is not 16 hex digits", c->store, lcm_store_space(s->store));
+    LCM_TRY(lcm_run_stores_open(ctx, &s->stores, c->store, c->valid_store));
     LCM_TRY(encode_affixes(ctx, s, c));
-    LCM_TRY(make_chunks(ctx, &s->chunks, s, s->store, c));
+    LCM_TRY(make_chunks(ctx, &s->chunks, s, s->stores.train, c));
     if (c->criterion.fragility.use) LCM_TRY(read_weights(ctx, s, &c->criterion.fragility));
-    if (c->valid_store[0]) {
-        LCM_TRY(lcm_store_open(ctx, &s->valid_store, c->valid_store));
-        if (strcmp(lcm_store_space(s->store), lcm_store_space(s->valid_store)) != 0)
-            LCM_FAIL(ctx, LCM_ERR_SHAPE, "the stores speak different spaces: %s and %s", lcm_store_space(s->store),
-                     lcm_store_space(s->valid_store));
-        LCM_TRY(make_chunks(ctx, &s->valid, s, s->valid_store, c));
-    }
-    return LCM_OK;
+    return s->stores.valid ? make_chunks(ctx, &s->valid, s, s->stores.valid, c) : LCM_OK;
 }
 
 /* Codebooks, and the normaliser that belongs to them. A model that is gone on with must have the same. */
@@ -156,7 +146,7 @@ static lcm_status copy_codebooks(lcm_ctx *ctx, state *s, const config *c, const 
     lcm_model *m = s->model;
     const lcm_rvq_config *want = &m->rvq->config, *have = &f->rvq.config;
     size_t D = (size_t)want->dim;
-    LCM_TRY(lcm_rvq_check_space(ctx, f, c->rvq, s->space, "the store"));
+    LCM_TRY(lcm_rvq_check_space(ctx, f, c->rvq, s->stores.space, "the store"));
     if (have->dim != want->dim || have->units != want->units || have->codebooks < want->codebooks)
         LCM_FAIL(ctx, LCM_ERR_SHAPE, "the model wants %lld codebooks of %lld units and %lld channels, '%s' has %lld of %lld and %lld",
                  (long long)want->codebooks, (long long)want->units, (long long)want->dim, c->rvq, (long long)have->codebooks,
@@ -191,7 +181,7 @@ static lcm_status make_model(lcm_ctx *ctx, state *s, const config *c, const json
         lcm_model_meta meta;
         lcm_status st;
         LCM_TRY(lcm_model_load(ctx, &s->model, &meta, c->init, true));
-        st = meta.space == s->space ? LCM_OK : lcm_fail(ctx, LCM_ERR_SHAPE, "'%s' was trained in another space than the store's", c->init);
+        st = meta.space == s->stores.space ? LCM_OK : lcm_fail(ctx, LCM_ERR_SHAPE, "'%s' was trained in another space than the store's", c->init);
         lcm_model_meta_free(&meta);
         if (st) return st;
         if (strcmp(s->model->type->name, c->kind) != 0)
@@ -201,19 +191,15 @@ static lcm_status make_model(lcm_ctx *ctx, state *s, const config *c, const json
         LCM_TRY(lcm_model_new(ctx, &s->model, c->kind, json_object_get(resolved, "model"), "config.model", true));
         lcm_model_init(s->model, (uint64_t)c->train.seed);
     }
-    if (s->model->embed_dim != lcm_store_dim(s->store))
+    if (s->model->embed_dim != lcm_store_dim(s->stores.train))
         LCM_FAIL(ctx, LCM_ERR_SHAPE, "model.sonar_embed_dim is %lld, the store holds vectors of %lld",
-                 (long long)s->model->embed_dim, (long long)lcm_store_dim(s->store));
+                 (long long)s->model->embed_dim, (long long)lcm_store_dim(s->stores.train));
     if (c->task.max_len > s->model->max_seq_len)
         LCM_FAIL(ctx, LCM_ERR_ARG, "task.max_len %lld exceeds model.max_seq_len %lld", (long long)c->task.max_len,
                  (long long)s->model->max_seq_len);
     LCM_TRY(take_codebooks(ctx, s, c));
-    if (c->init[0] == '\0' && s->model->normalizer && s->model->rvq == NULL) {
-        lcm_normalizer_config n = c->normalizer;
-        n.dim = s->model->embed_dim;
-        s->model->normalizer->config = n;
-        LCM_TRY(lcm_normalizer_fit(ctx, s->model->normalizer, row, s->store, lcm_store_n_concepts(s->store), 0));
-    }
+    if (c->init[0] == '\0' && s->model->normalizer && s->model->rvq == NULL)
+        LCM_TRY(lcm_run_fit_normalizer(ctx, s->model->normalizer, &c->normalizer, s->stores.train));
     return LCM_OK;
 }
 
@@ -221,7 +207,7 @@ static lcm_status prepare(lcm_ctx *ctx, state *s, const config *c, const json_t 
     LCM_TRY(open_stores(ctx, s, c));
     LCM_TRY(make_model(ctx, s, c, resolved));
     s->provenance = json_pack("{s:s, s:I, s:I}", "end_of_text", c->end_of_text, "documents",
-                              (json_int_t)lcm_store_n_docs(s->store), "concepts", (json_int_t)lcm_store_n_concepts(s->store));
+                              (json_int_t)lcm_store_n_docs(s->stores.train), "concepts", (json_int_t)lcm_store_n_concepts(s->stores.train));
     if (s->provenance == NULL) LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: provenance");
     if (c->task.supervised && (s->prompt = lcm_config_write(&c->prompt, lcm_affix_fields)) == NULL)
         LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: prompt");
@@ -243,8 +229,7 @@ static lcm_status run(lcm_ctx *ctx, const json_t *resolved, lcm_run_hooks *hooks
     lcm_model_free(s.model);
     lcm_chunks_free(&s.chunks);
     lcm_chunks_free(&s.valid);
-    lcm_store_close(s.store);
-    lcm_store_close(s.valid_store);
+    lcm_run_stores_close(&s.stores);
     json_decref(s.provenance);
     json_decref(s.prompt);
     lcm_affixes_free(&s.affixes);

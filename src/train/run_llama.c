@@ -1,9 +1,5 @@
 /* Training run of the token-level baseline: tokeniser and text in, model file out. */
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/io.h"
-#include "train/run.h"
+#include "train/run_inputs.h"
 #include "train/task_llama.h"
 
 typedef struct config {
@@ -26,32 +22,21 @@ static const lcm_field fields[] = {
 static config defaults(void) {
     config c = {.kind = "llama", .key = "text", .model = lcm_llama_config_default(), .task = lcm_task_llama_config_default(),
                 .train = lcm_trainer_config_default()};
-    c.train.lr = (lcm_lr_config){.schedule = LCM_LR_COSINE, .lr = 1e-3, .start_lr = 1e-6, .final_lr = 1e-5,
-                                 .warmup_steps = 200, .max_steps = 4000, .stage_warmup = 0.1, .stage_hold = 0.4,
-                                 .stage_decay = 0.5, .power = 1};
+    c.train.lr = lcm_run_lr(1e-3, 1e-6);
     c.train.adamw = (lcm_adamw_config){.beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1};
     c.train.max_grad_norm = 1;
     return c;
 }
 
-/* What the field table does not know. */
-static const char *const lists[] = {"data", "valid", NULL};
-
 static lcm_status read_config(lcm_ctx *ctx, config *c, const json_t *given) {
     *c = defaults();
-    return lcm_run_config(ctx, c, fields, given, lists);
+    return lcm_run_config(ctx, c, fields, given, lcm_run_text_lists);
 }
 
 static lcm_status resolve(lcm_ctx *ctx, json_t **out, const json_t *given) {
     config c;
     LCM_TRY(read_config(ctx, &c, given));
-    *out = lcm_config_write(&c, fields);
-    if (*out == NULL) LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: configuration");
-    for (const char *const *key = lists; *key; key++) {
-        json_t *v = json_object_get(given, *key);
-        json_object_set_new(*out, *key, v ? json_incref(v) : json_array());
-    }
-    return LCM_OK;
+    return lcm_run_resolved(ctx, out, &c, fields, given, lcm_run_text_lists);
 }
 
 typedef struct state {
@@ -60,27 +45,14 @@ typedef struct state {
     lcm_task *task;
 } state;
 
-static lcm_status load_tokenizer(lcm_ctx *ctx, lcm_tokenizer **out, const char *path) {
-    lcm_buf bytes = {0};
-    lcm_status st = lcm_read_file(ctx, &bytes, path, 64 << 20);
-    if (st == LCM_OK) st = lcm_tokenizer_load(ctx, out, bytes.data, bytes.len, NULL, 0, 0);
-    lcm_buf_free(&bytes);
-    return st;
-}
-
 /* A whole document is one entry. Every drop is counted. */
 static lcm_status read_corpus(lcm_ctx *ctx, lcm_corpus *out, const state *s, const config *c, const json_t *resolved,
                               const char *key) {
     lcm_corpus_opts o = {.presegmented = true, .max_pieces = INT64_MAX,
                          .docs = {.key = c->key, .max_doc = LCM_TOKENIZER_MAX_TEXT}};
-    const char **paths;
-    size_t n;
     int64_t dropped = 0;
-    lcm_status st;
-    LCM_TRY(lcm_run_paths(ctx, &paths, &n, resolved, key));
-    st = n ? lcm_corpus_read(ctx, out, s->file.tok, paths, n, &o) : LCM_OK;
-    free(paths);
-    if (st || n == 0) return st;
+    LCM_TRY(lcm_run_corpus(ctx, out, resolved, key, s->file.tok, &o));
+    if (out->off == NULL) return LCM_OK;
     for (int i = 0; i < LCM_DOC_N_DROPS; i++) dropped += out->docs.dropped[i];
     lcm_log(ctx, LCM_LOG_INFO, "%s: %lld documents, %lld tokens; left out: %lld of no token, %lld of %lld bytes or unreadable",
             key, (long long)out->n, (long long)out->off[out->n], (long long)out->n_empty, (long long)dropped,
@@ -93,7 +65,8 @@ static lcm_status prepare(lcm_ctx *ctx, state *s, config *c, const json_t *resol
         LCM_TRY(lcm_llama_load(ctx, &s->file, c->init, true));
         s->file.model->config.dropout = c->model.dropout;
     } else {
-        LCM_TRY(load_tokenizer(ctx, &s->file.tok, c->tokenizer));
+        int32_t none;
+        LCM_TRY(lcm_run_tokenizer(ctx, &s->file.tok, &none, c->tokenizer, ""));
         if (lcm_tokenizer_pieces(s->file.tok) > c->model.vocab_size)
             LCM_FAIL(ctx, LCM_ERR_SHAPE, "model.vocab_size %lld is less than the tokeniser's %d pieces",
                      (long long)c->model.vocab_size, lcm_tokenizer_pieces(s->file.tok));

@@ -9,11 +9,10 @@
 
 #include "base/io.h"
 #include "base/rng.h"
-#include "data/store.h"
 #include "kernels/simd.h"
 #include "modelfile/checkpoint.h"
 #include "quant/rvq_io.h"
-#include "train/run.h"
+#include "train/run_inputs.h"
 
 typedef struct quantizer {
     int64_t codebooks, units, iterations, sample;
@@ -55,19 +54,16 @@ static const lcm_field fields[] = {
     LCM_F_END};
 
 static lcm_status read_config(lcm_ctx *ctx, config *c, const json_t *given) {
-    static const char *const none[] = {NULL};
     *c = (config){.normalizer = lcm_normalizer_config_default(),
                   .quantizer = {.codebooks = 64, .units = 8192, .iterations = 25, .tolerance = 1e-4},
                   .train = {.seed = 1}};
-    return lcm_run_config(ctx, c, fields, given, none);
+    return lcm_run_config(ctx, c, fields, given, lcm_run_no_lists);
 }
 
 static lcm_status resolve(lcm_ctx *ctx, json_t **out, const json_t *given) {
     config c;
     LCM_TRY(read_config(ctx, &c, given));
-    *out = lcm_config_write(&c, fields);
-    if (*out == NULL) LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: configuration");
-    return LCM_OK;
+    return lcm_run_resolved(ctx, out, &c, fields, given, lcm_run_no_lists);
 }
 
 /* Rows on their way through the codebooks. */
@@ -80,7 +76,7 @@ typedef struct rows {
 typedef struct state {
     const config *c;
     lcm_run_hooks *hooks;
-    lcm_store *store, *valid_store;
+    lcm_run_stores stores;
     lcm_rundir *dir;
     lcm_rvq_file file;
     rows train, valid;
@@ -92,8 +88,6 @@ typedef struct state {
     lcm_buf log;
     double began;
 } state;
-
-static lcm_status one_row(lcm_ctx *ctx, void *user, real *out, int64_t i) { return lcm_store_vectors(ctx, out, user, i, 1); }
 
 static double energy(const real *x, int64_t n) {
     double s = 0;
@@ -115,53 +109,37 @@ static lcm_status load_rows(lcm_ctx *ctx, rows *out, const state *s, const lcm_s
 }
 
 static lcm_status sample_rows(lcm_ctx *ctx, state *s) {
-    int64_t total = lcm_store_n_concepts(s->store), want = s->c->quantizer.sample, *order;
+    int64_t total = lcm_store_n_concepts(s->stores.train), want = s->c->quantizer.sample, *order;
     lcm_rng rng = lcm_rng_make((uint64_t)s->c->train.seed, LCM_RNG_ORDER);
     lcm_status st;
     if (want == 0) want = 256 * s->c->quantizer.units;
     LCM_TRY(lcm_calloc(ctx, &order, (size_t)total, sizeof *order));
     for (int64_t i = 0; i < total; i++) order[i] = i;
     lcm_rng_shuffle(&rng, order, total);
-    st = load_rows(ctx, &s->train, s, s->store, order, lcm_min_i(want, total));
+    st = load_rows(ctx, &s->train, s, s->stores.train, order, lcm_min_i(want, total));
     free(order);
     return st;
-}
-
-static lcm_status open_stores(lcm_ctx *ctx, state *s, uint64_t *space) {
-    const config *c = s->c;
-    LCM_TRY(lcm_store_open(ctx, &s->store, c->store));
-    if (!lcm_space_parse(space, lcm_store_space(s->store)))
-        LCM_FAIL(ctx, LCM_ERR_FORMAT, "'%s': its space '%.40s' is not 16 hex digits", c->store, lcm_store_space(s->store));
-    if (c->valid_store[0] == '\0') return LCM_OK;
-    LCM_TRY(lcm_store_open(ctx, &s->valid_store, c->valid_store));
-    if (strcmp(lcm_store_space(s->store), lcm_store_space(s->valid_store)) != 0)
-        LCM_FAIL(ctx, LCM_ERR_SHAPE, "the stores speak different spaces: %s and %s", lcm_store_space(s->store),
-                 lcm_store_space(s->valid_store));
-    return LCM_OK;
 }
 
 static lcm_status prepare(lcm_ctx *ctx, state *s) {
     const config *c = s->c;
     lcm_rvq_config q = {.codebooks = c->quantizer.codebooks, .units = c->quantizer.units};
-    uint64_t space;
     int64_t most;
     if (c->normalizer.with_fft || c->normalizer.clip_proba > 0)
         LCM_FAIL(ctx, LCM_ERR_UNSUPPORTED, "normalizer.%s: codebook files hold centre and scale only",
                  c->normalizer.with_fft ? "with_fft" : "clip_proba");
-    LCM_TRY(open_stores(ctx, s, &space));
-    q.dim = lcm_store_dim(s->store);
-    LCM_TRY(lcm_rvq_file_new(ctx, &s->file, &q, space));
-    s->file.normalizer->config = c->normalizer;
-    s->file.normalizer->config.dim = q.dim;
-    LCM_TRY(lcm_normalizer_fit(ctx, s->file.normalizer, one_row, s->store, lcm_store_n_concepts(s->store), 0));
+    LCM_TRY(lcm_run_stores_open(ctx, &s->stores, c->store, c->valid_store));
+    q.dim = lcm_store_dim(s->stores.train);
+    LCM_TRY(lcm_rvq_file_new(ctx, &s->file, &q, s->stores.space));
+    LCM_TRY(lcm_run_fit_normalizer(ctx, s->file.normalizer, &c->normalizer, s->stores.train));
     LCM_TRY(sample_rows(ctx, s));
-    if (s->valid_store) LCM_TRY(load_rows(ctx, &s->valid, s, s->valid_store, NULL, lcm_store_n_concepts(s->valid_store)));
+    if (s->stores.valid) LCM_TRY(load_rows(ctx, &s->valid, s, s->stores.valid, NULL, lcm_store_n_concepts(s->stores.valid)));
     most = lcm_max_i(s->train.n, s->valid.n);
     LCM_TRY(lcm_calloc(ctx, &s->unit, (size_t)most, sizeof *s->unit));
     LCM_TRY(lcm_calloc(ctx, &s->error, (size_t)most, sizeof *s->error));
     LCM_TRY(lcm_calloc(ctx, &s->scratch, (size_t)lcm_rvq_scratch(&s->file.rvq), sizeof *s->scratch));
     lcm_log(ctx, LCM_LOG_INFO, "rvq: %lld of %lld concepts, %lld codebooks of %lld units", (long long)s->train.n,
-            (long long)lcm_store_n_concepts(s->store), (long long)q.codebooks, (long long)q.units);
+            (long long)lcm_store_n_concepts(s->stores.train), (long long)q.codebooks, (long long)q.units);
     return LCM_OK;
 }
 
@@ -298,8 +276,7 @@ static lcm_status run(lcm_ctx *ctx, const json_t *resolved, lcm_run_hooks *hooks
     if (hooks->check_grad > 0) LCM_FAIL(ctx, LCM_ERR_ARG, "rvq: k-means has no gradient to check");
     st = fit(ctx, &s, resolved);
     lcm_rundir_close(s.dir);
-    lcm_store_close(s.store);
-    lcm_store_close(s.valid_store);
+    lcm_run_stores_close(&s.stores);
     lcm_rvq_file_close(&s.file);
     lcm_buf_free(&s.log);
     free(s.train.x);

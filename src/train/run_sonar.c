@@ -1,10 +1,6 @@
 /* Training run of the autoencoder: tokeniser and text in, model file out. */
-#include <stdlib.h>
-#include <string.h>
-
-#include "base/io.h"
 #include "quant/rvq_map.h"
-#include "train/run.h"
+#include "train/run_inputs.h"
 #include "train/task_sonar.h"
 
 typedef struct config {
@@ -34,32 +30,21 @@ static const lcm_field fields[] = {
 static config defaults(void) {
     config c = {.kind = "sonar", .segment_lang = "en", .rvq_cut_prob = 0.3, .rvq_cut_from = 2.0 / 3, .model = lcm_sonar_config_default(),
                 .task = lcm_task_sonar_config_default(), .train = lcm_trainer_config_default()};
-    c.train.lr = (lcm_lr_config){.schedule = LCM_LR_COSINE, .lr = 1.5e-3, .start_lr = 1e-5, .final_lr = 1e-5,
-                                 .warmup_steps = 200, .max_steps = 4000, .stage_warmup = 0.1, .stage_hold = 0.4,
-                                 .stage_decay = 0.5, .power = 1};
+    c.train.lr = lcm_run_lr(1.5e-3, 1e-5);
     c.train.adamw = (lcm_adamw_config){.beta1 = 0.9, .beta2 = 0.98, .eps = 1e-8, .weight_decay = 0.01};
     c.train.max_grad_norm = 1;
     return c;
 }
 
-/* What the field table does not know. */
-static const char *const lists[] = {"data", "valid", NULL};
-
 static lcm_status read_config(lcm_ctx *ctx, config *c, const json_t *given) {
     *c = defaults();
-    return lcm_run_config(ctx, c, fields, given, lists);
+    return lcm_run_config(ctx, c, fields, given, lcm_run_text_lists);
 }
 
 static lcm_status resolve(lcm_ctx *ctx, json_t **out, const json_t *given) {
     config c;
     LCM_TRY(read_config(ctx, &c, given));
-    *out = lcm_config_write(&c, fields);
-    if (*out == NULL) LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: configuration");
-    for (const char *const *key = lists; *key; key++) {
-        json_t *v = json_object_get(given, *key);
-        json_object_set_new(*out, *key, v ? json_incref(v) : json_array());
-    }
-    return LCM_OK;
+    return lcm_run_resolved(ctx, out, &c, fields, given, lcm_run_text_lists);
 }
 
 typedef struct state {
@@ -73,35 +58,15 @@ typedef struct state {
     lcm_task *task;
 } state;
 
-static lcm_status load_tokenizer(lcm_ctx *ctx, state *s, const config *c) {
-    lcm_buf bytes = {0};
-    char copy[sizeof c->langs], *save = NULL;
-    const char *langs[64];
-    int n = 0;
-    lcm_status st = lcm_read_file(ctx, &bytes, c->tokenizer, 64 << 20);
-    memcpy(copy, c->langs, sizeof copy);
-    for (char *p = strtok_r(copy, " ", &save); p && n < 64; p = strtok_r(NULL, " ", &save)) langs[n++] = p;
-    if (st == LCM_OK) st = lcm_tokenizer_load(ctx, &s->tok, bytes.data, bytes.len, langs, n, 0);
-    lcm_buf_free(&bytes);
-    s->lang = -1;
-    if (st == LCM_OK && n > 0) st = lcm_tokenizer_lang_id(ctx, &s->lang, s->tok, langs[0]);
-    return st;
-}
-
 static lcm_status read_corpus(lcm_ctx *ctx, lcm_corpus *out, const state *s, const config *c, const json_t *resolved,
                               const char *key) {
     lcm_corpus_opts o = {.lang = c->segment_lang, .presegmented = c->presegmented, .max_pieces = c->task.max_pieces};
-    const char **paths;
-    size_t n;
-    lcm_status st;
-    LCM_TRY(lcm_run_paths(ctx, &paths, &n, resolved, key));
-    st = n ? lcm_corpus_read(ctx, out, s->tok, paths, n, &o) : LCM_OK;
-    free(paths);
-    if (st == LCM_OK && n)
+    LCM_TRY(lcm_run_corpus(ctx, out, resolved, key, s->tok, &o));
+    if (out->off)
         lcm_log(ctx, LCM_LOG_INFO, "%s: %lld documents, %lld sentences, %lld tokens; %lld sentences over %lld pieces left out",
-                key, (long long)out->n_docs, (long long)out->n, (long long)(out->n ? out->off[out->n] : 0),
+                key, (long long)out->n_docs, (long long)out->n, (long long)out->off[out->n],
                 (long long)out->n_long, (long long)c->task.max_pieces);
-    return st;
+    return LCM_OK;
 }
 
 /* Codes of a space that training moves would mean something else with every step. */
@@ -128,7 +93,7 @@ static lcm_status prepare(lcm_ctx *ctx, state *s, config *c, const json_t *resol
         s->lang = f.lang;
         if (c->task.objective.freeze_encoder) s->space = f.space;
     } else {
-        LCM_TRY(load_tokenizer(ctx, s, c));
+        LCM_TRY(lcm_run_tokenizer(ctx, &s->tok, &s->lang, c->tokenizer, c->langs));
         if (lcm_tokenizer_size(s->tok) > c->model.vocab_size)
             LCM_FAIL(ctx, LCM_ERR_SHAPE, "model.vocab_size %lld is less than the tokeniser's %d ids",
                      (long long)c->model.vocab_size, lcm_tokenizer_size(s->tok));
