@@ -114,7 +114,7 @@ lcm_status lcm_eval_reconstruct(lcm_ctx *ctx, char **report, const lcm_eval_reco
     real *x = NULL;
     lcm_status st = lcm_coder_open(ctx, &c, opts->sonar, opts->beam);
     *report = NULL;
-    c.beam.nearest = !opts->likeliest;
+    if (!opts->likeliest) c.beam.nearest_rounds = LCM_NEAREST_ROUNDS;
     if (st == LCM_OK) st = lcm_calloc(ctx, &rows, opts->n_noise + 1, sizeof *rows);
     if (st == LCM_OK) st = reconstruct(ctx, report, opts, &c, &s, &x, rows);
     lcm_sentences_free(&s);

@@ -27,9 +27,12 @@ typedef struct lcm_beam_opts {
     int64_t ngram_block; /* no n-gram twice; 0 = off */
     const lcm_token_seq *banned;
     int64_t n_banned;
-    bool nearest; /* for lcm_codec_decode: of the hypotheses the one whose own encoding is nearest to the concept */
+    /* For lcm_codec_decode: > 0 takes, of all hypotheses, the one whose own encoding is nearest to the concept x. In
+     * round r = 1, 2, … the decoder reads x + r/2 (x - y) where the nearest encoding y so far is not x. */
+    int64_t nearest_rounds;
 } lcm_beam_opts;
 
+enum { LCM_NEAREST_ROUNDS = 4 }; /* a good number: docs/results.md */
 lcm_beam_opts lcm_beam_opts_default(void);
 
 typedef struct lcm_hypothesis {

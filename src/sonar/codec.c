@@ -102,49 +102,67 @@ lcm_status lcm_codec_encode(lcm_ctx *ctx, real *out, uint8_t *cut, lcm_codec *c,
     return lcm_codec_encode_ids(ctx, out, c, c->pieces, n, lang);
 }
 
-/* Texts of hypotheses, each followed by a NUL byte. */
-static lcm_status hypothesis_texts(lcm_ctx *ctx, lcm_buf *out, lcm_codec *c, const lcm_hypotheses *h) {
-    for (int64_t k = 0; k < h->n; k++) {
-        LCM_TRY(lcm_tokenizer_decode(ctx, out, c->file->tok, h->items[k].ids, (size_t)h->items[k].n));
-        LCM_TRY(lcm_buf_append(ctx, out, "", 1));
-    }
-    return LCM_OK;
-}
-
 static double squared_distance(const real *a, const real *b, int64_t D) {
     double s = 0;
     for (int64_t i = 0; i < D; i++) s += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
     return s;
 }
 
-/* best (n): of each sentence the hypothesis whose text, encoded again, is nearest to its concept. */
-static lcm_status find_nearest(lcm_ctx *ctx, int64_t *best, lcm_codec *c, const real *concepts, const lcm_hypotheses *h,
-                               size_t n, int32_t lang) {
+/* ---- decoding to the nearest text ---- */
+
+/* What is known of one sentence. */
+typedef struct candidate {
+    char *text;    /* nearest so far */
+    double least;  /* its squared distance from the concept */
+    double score;
+} candidate;
+
+/* The search of some of the sentences of a call: row k of query and back belongs to sentence at[k]. */
+typedef struct search {
+    lcm_codec *c;
+    const real *concepts;
+    candidate *best; /* (n) */
+    int64_t *at;     /* (n) sentences that are still searched */
+    int64_t n_at;
+    real *query;     /* (n, D) what the decoder reads */
+    real *nearest;   /* (n, D) encoding of best[i].text */
+    int32_t lang;
+} search;
+
+/* Encodes every hypothesis of a round, h (n_at), and keeps what is nearer. */
+static lcm_status judge(lcm_ctx *ctx, search *s, const lcm_hypotheses *h) {
     lcm_buf texts = {0};
     const char **at = NULL;
     size_t *len = NULL, total = 0, row = 0;
     real *back = NULL;
-    int64_t D = lcm_codec_dim(c);
+    int64_t D = lcm_codec_dim(s->c);
     lcm_status st = LCM_OK;
-    for (size_t i = 0; i < n; i++) total += (size_t)h[i].n;
-    for (size_t i = 0; st == LCM_OK && i < n; i++) st = hypothesis_texts(ctx, &texts, c, &h[i]);
+    for (int64_t k = 0; k < s->n_at; k++) {
+        total += (size_t)h[k].n;
+        for (int64_t i = 0; st == LCM_OK && i < h[k].n; i++) {
+            st = lcm_tokenizer_decode(ctx, &texts, s->c->file->tok, h[k].items[i].ids, (size_t)h[k].items[i].n);
+            if (st == LCM_OK) st = lcm_buf_append(ctx, &texts, "", 1);
+        }
+    }
     if (st == LCM_OK) st = lcm_calloc(ctx, &at, total + 1, sizeof *at);
     if (st == LCM_OK) st = lcm_calloc(ctx, &len, total + 1, sizeof *len);
     if (st == LCM_OK) st = lcm_calloc(ctx, &back, (total + 1) * (size_t)D, sizeof *back);
-    for (size_t k = 0; st == LCM_OK && k < total; k++) {
-        at[k] = k ? at[k - 1] + len[k - 1] + 1 : texts.data;
-        len[k] = strlen(at[k]);
+    for (size_t i = 0; st == LCM_OK && i < total; i++) {
+        at[i] = i ? at[i - 1] + len[i - 1] + 1 : texts.data;
+        len[i] = strlen(at[i]);
     }
-    if (st == LCM_OK) st = lcm_codec_encode(ctx, back, NULL, c, at, len, total, lang);
-    for (size_t i = 0; st == LCM_OK && i < n; i++) {
-        double least = INFINITY;
-        best[i] = 0;
-        for (int64_t k = 0; k < h[i].n; k++, row++) {
-            double d = squared_distance(concepts + (int64_t)i * D, back + (int64_t)row * D, D);
-            if (d < least) {
-                least = d;
-                best[i] = k;
-            }
+    if (st == LCM_OK) st = lcm_codec_encode(ctx, back, NULL, s->c, at, len, total, s->lang);
+    for (int64_t k = 0; st == LCM_OK && k < s->n_at; k++) {
+        candidate *b = &s->best[s->at[k]];
+        for (int64_t i = 0; st == LCM_OK && i < h[k].n; i++, row++) {
+            double d = squared_distance(s->concepts + s->at[k] * D, back + (int64_t)row * D, D);
+            if (b->text && !(d < b->least)) continue;
+            free(b->text);
+            b->text = lcm_strdup(at[row]);
+            if (b->text == NULL) st = lcm_fail(ctx, LCM_ERR_NOMEM, "out of memory: decoded text");
+            b->least = d;
+            b->score = h[k].items[i].score;
+            memcpy(s->nearest + s->at[k] * D, back + (int64_t)row * D, (size_t)D * sizeof(real));
         }
     }
     lcm_buf_free(&texts);
@@ -154,28 +172,92 @@ static lcm_status find_nearest(lcm_ctx *ctx, int64_t *best, lcm_codec *c, const 
     return st;
 }
 
+/* Drops what is found (its encoding is the concept up to rounding), and moves the queries of the others
+ * beyond their concept, by `step` times what the text found misses. */
+static void correct(search *s, double step) {
+    int64_t D = lcm_codec_dim(s->c), kept = 0;
+    for (int64_t k = 0; k < s->n_at; k++) {
+        int64_t i = s->at[k];
+        const real *x = s->concepts + i * D, *y = s->nearest + i * D;
+        double norm = 0;
+        for (int64_t d = 0; d < D; d++) norm += (double)x[d] * (double)x[d];
+        if (s->best[i].least <= 1e-8 * norm) continue;
+        for (int64_t d = 0; d < D; d++) s->query[kept * D + d] = x[d] + (real)step * (x[d] - y[d]);
+        s->at[kept++] = i;
+    }
+    s->n_at = kept;
+}
+
+static lcm_status search_rounds(lcm_ctx *ctx, search *s, const lcm_beam_opts *o, const int32_t *prompt, int64_t n_prompt) {
+    for (int64_t r = 0; r < o->nearest_rounds && s->n_at > 0; r++) {
+        lcm_hypotheses h[PASS_ROWS];
+        lcm_status st;
+        LCM_TRY(lcm_beam_search(ctx, h, s->c->file->net, s->query, s->n_at, prompt, n_prompt, o));
+        st = judge(ctx, s, h);
+        for (int64_t k = 0; k < s->n_at; k++) lcm_hypotheses_free(&h[k]);
+        LCM_TRY(st);
+        correct(s, 0.5 * (double)(r + 1));
+    }
+    return LCM_OK;
+}
+
+/* At most PASS_ROWS sentences: texts to *out, scores. */
+static lcm_status decode_nearest(lcm_ctx *ctx, lcm_buf *out, double *scores, lcm_codec *c, const real *concepts, size_t n,
+                                 int32_t lang, const int32_t *prompt, int64_t n_prompt, const lcm_beam_opts *o) {
+    search s = {.c = c, .concepts = concepts, .n_at = (int64_t)n, .lang = lang};
+    size_t values = n * (size_t)lcm_codec_dim(c);
+    lcm_status st = lcm_calloc(ctx, &s.best, n, sizeof *s.best);
+    if (st == LCM_OK) st = lcm_calloc(ctx, &s.at, n, sizeof *s.at);
+    if (st == LCM_OK) st = lcm_calloc(ctx, &s.query, values, sizeof *s.query);
+    if (st == LCM_OK) st = lcm_calloc(ctx, &s.nearest, values, sizeof *s.nearest);
+    if (st == LCM_OK) {
+        memcpy(s.query, concepts, values * sizeof *concepts);
+        for (size_t i = 0; i < n; i++) s.at[i] = (int64_t)i;
+        st = search_rounds(ctx, &s, o, prompt, n_prompt);
+    }
+    for (size_t i = 0; st == LCM_OK && i < n; i++) {
+        const char *text = s.best[i].text ? s.best[i].text : "";
+        st = lcm_buf_append(ctx, out, text, strlen(text) + 1);
+        if (scores) scores[i] = s.best[i].text ? s.best[i].score : -INFINITY;
+    }
+    for (size_t i = 0; s.best && i < n; i++) free(s.best[i].text);
+    free(s.best);
+    free(s.at);
+    free(s.query);
+    free(s.nearest);
+    return st;
+}
+
+/* ---- decoding ---- */
+
+static lcm_status decode_likeliest(lcm_ctx *ctx, lcm_buf *out, double *scores, lcm_codec *c, const real *concepts, size_t n,
+                                   const int32_t *prompt, int64_t n_prompt, const lcm_beam_opts *o) {
+    lcm_hypotheses h[PASS_ROWS];
+    lcm_status st = LCM_OK;
+    LCM_TRY(lcm_beam_search(ctx, h, c->file->net, concepts, (int64_t)n, prompt, n_prompt, o));
+    for (size_t j = 0; j < n; j++) {
+        if (st == LCM_OK && h[j].n > 0)
+            st = lcm_tokenizer_decode(ctx, out, c->file->tok, h[j].items[0].ids, (size_t)h[j].items[0].n);
+        if (st == LCM_OK) st = lcm_buf_append(ctx, out, "", 1);
+        if (scores) scores[j] = h[j].n > 0 ? h[j].items[0].score : -INFINITY;
+        lcm_hypotheses_free(&h[j]);
+    }
+    return st;
+}
+
 lcm_status lcm_codec_decode(lcm_ctx *ctx, lcm_buf *out, double *scores, lcm_codec *c, const real *concepts, size_t n,
                             int32_t lang, const lcm_beam_opts *opts) {
     lcm_beam_opts o = opts ? *opts : lcm_beam_opts_default();
     int64_t D = lcm_codec_dim(c), per_call = PASS_ROWS / (o.beam_size > 0 ? o.beam_size : 1);
     int32_t prompt[2] = {ID_EOS, lang < 0 ? c->file->lang : lang};
-    lcm_status st = LCM_OK;
+    int64_t n_prompt = prompt[1] >= 0 ? 2 : 1;
     if (per_call < 1) per_call = 1;
-    for (size_t i = 0; st == LCM_OK && i < n; i += (size_t)per_call) {
-        lcm_hypotheses h[PASS_ROWS];
-        int64_t best[PASS_ROWS] = {0};
+    for (size_t i = 0; i < n; i += (size_t)per_call) {
+        const real *x = concepts + (int64_t)i * D;
+        double *score = scores ? scores + i : NULL;
         size_t k = n - i < (size_t)per_call ? n - i : (size_t)per_call;
-        LCM_TRY(lcm_beam_search(ctx, h, c->file->net, concepts + (int64_t)i * D, (int64_t)k, prompt,
-                                prompt[1] >= 0 ? 2 : 1, &o));
-        if (o.nearest && o.beam_size > 1)
-            st = find_nearest(ctx, best, c, concepts + (int64_t)i * D, h, k, lang);
-        for (size_t j = 0; j < k; j++) {
-            const lcm_hypothesis *b = &h[j].items[best[j]];
-            if (st == LCM_OK && h[j].n > 0) st = lcm_tokenizer_decode(ctx, out, c->file->tok, b->ids, (size_t)b->n);
-            if (st == LCM_OK) st = lcm_buf_append(ctx, out, "", 1);
-            if (scores) scores[i + j] = h[j].n > 0 ? b->score : -INFINITY;
-            lcm_hypotheses_free(&h[j]);
-        }
+        if (o.nearest_rounds > 0) LCM_TRY(decode_nearest(ctx, out, score, c, x, k, lang, prompt, n_prompt, &o));
+        else LCM_TRY(decode_likeliest(ctx, out, score, c, x, k, prompt, n_prompt, &o));
     }
-    return st;
+    return LCM_OK;
 }

@@ -607,7 +607,7 @@ static void nearest_hypothesis_is_nearer(void **state) {
     real *x = toy_concepts(8, DIM, 31);
     int nearer = 0;
     likeliest.max_gen_len = nearest.max_gen_len = 6;
-    nearest.nearest = true;
+    nearest.nearest_rounds = 3;
     for (int i = 0; i < 8; i++) {
         double a = round_trip(f, x + i * DIM, &likeliest), b = round_trip(f, x + i * DIM, &nearest);
         assert_true(b <= a);
