@@ -5,13 +5,9 @@
 
 #include <stdlib.h>
 
+#include "kernels/avx512.h"
 #include "kernels/gemm.h"
 #include "kernels/simd.h"
-
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(LCM_REAL_F64)
-#define HAVE_BF16 1
-#include <immintrin.h>
-#endif
 
 enum {
     LANES = 16,      /* 32-bit lanes of a register: f32 sums, or pairs of bf16 */
@@ -28,12 +24,11 @@ struct lcm_bf16 {
     uint32_t *buf; /* per thread: A_PAIRS, then B_PAIRS */
 };
 
-#ifdef HAVE_BF16
-#define BF16_CODE __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
+#ifdef LCM_HAVE_AVX512
+#define BF16_CODE __attribute__((target(LCM_AVX512_TARGET ",avx512bf16")))
 
 bool lcm_bf16_supported(void) {
-    return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+    return lcm_has_avx512() && __builtin_cpu_supports("avx512bf16");
 }
 
 /* An operand seen as rows of the packed panel (rows of A, columns of B) by k. */
@@ -43,42 +38,11 @@ typedef struct side {
     bool k_contiguous; /* x[row * ld + k], else x[k * ld + row] */
 } side;
 
-/* 16 x 16 transposition of 32-bit lanes. */
-BF16_CODE static inline void transpose16(__m512i r[LANES]) {
-    __m512i t[LANES];
-    for (int i = 0; i < LANES; i += 2) {
-        t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
-        t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
-    }
-    for (int i = 0; i < LANES; i += 4) {
-        r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
-        r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
-        r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
-        r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
-    }
-    for (int i = 0; i < 4; i++) {
-        t[i] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0x88);
-        t[i + 4] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0xdd);
-        t[i + 8] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0x88);
-        t[i + 12] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0xdd);
-    }
-    for (int i = 0; i < 4; i++) {
-        r[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
-        r[i + 4] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0x88);
-        r[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
-        r[i + 12] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0xdd);
-    }
-}
-
-BF16_CODE static inline __mmask16 first(int64_t n) {
-    return n >= LANES ? 0xffff : n <= 0 ? 0 : (__mmask16)((1u << n) - 1);
-}
-
 /* Pairs (k, k+1) of `rows` <= 16 rows into dst[pair * stride + row]; zeros beyond rows and k. */
 BF16_CODE static void pack_rows(uint32_t *dst, int64_t stride, side s, int64_t rows, int64_t k) {
     if (s.k_contiguous) {
         for (int64_t p = 0; p < k; p += 2 * LANES) {
-            __mmask16 lo = first(k - p), hi = first(k - p - LANES);
+            __mmask16 lo = lcm_first16(k - p), hi = lcm_first16(k - p - LANES);
             __m512i r[LANES];
             int64_t pairs = (k - p + 1) / 2;
             for (int i = 0; i < LANES; i++) {
@@ -87,13 +51,13 @@ BF16_CODE static void pack_rows(uint32_t *dst, int64_t stride, side s, int64_t r
                                                               _mm512_maskz_loadu_ps(lo, x))
                                 : _mm512_setzero_si512();
             }
-            transpose16(r);
+            lcm_transpose16(r);
             for (int i = 0; i < LANES && i < pairs; i++) _mm512_storeu_si512(dst + (p / 2 + i) * stride, r[i]);
         }
         return;
     }
     for (int64_t p = 0; p < k; p += 2) {
-        __mmask16 in = first(rows);
+        __mmask16 in = lcm_first16(rows);
         const real *x = s.x + p * s.ld;
         __m512i even = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(in, x))), odd;
         odd = p + 1 < k ? _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(in, x + s.ld)))
@@ -111,7 +75,7 @@ static side side_at(side s, int64_t row, int64_t k) {
 BF16_CODE static void tile(real *c, int64_t ldc, const uint32_t *a, const uint32_t *b, int64_t pairs, int64_t rows,
                            int64_t cols, real alpha, real beta) {
     __m512 s0[MR], s1[MR], va = _mm512_set1_ps(alpha), vb = _mm512_set1_ps(beta);
-    __mmask16 m0 = first(cols), m1 = first(cols - LANES);
+    __mmask16 m0 = lcm_first16(cols), m1 = lcm_first16(cols - LANES);
 #pragma GCC unroll 14
     for (int i = 0; i < MR; i++) s0[i] = s1[i] = _mm512_setzero_ps();
     for (int64_t p = 0; p < pairs; p++, a += LANES, b += NR) {

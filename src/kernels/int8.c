@@ -5,12 +5,8 @@
 #include <float.h>
 #include <stdlib.h>
 
+#include "kernels/avx512.h"
 #include "kernels/simd.h"
-
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(LCM_REAL_F64)
-#define HAVE_VNNI 1
-#include <immintrin.h>
-#endif
 
 enum { BLOCK = 14, GROUP_BYTES = LCM_I8_PANEL * LCM_I8_GROUP };
 
@@ -135,49 +131,19 @@ static void panel_ref(real *y, int64_t ldy, const lcm_i8_acts *a, const uint8_t 
 
 /* ---- AVX512-VNNI ---- */
 
-#ifdef HAVE_VNNI
-#define VNNI_CODE __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")))
+#ifdef LCM_HAVE_AVX512
+#define VNNI_CODE __attribute__((target(LCM_AVX512_TARGET ",avx512vnni")))
 #define VNNI_INLINE VNNI_CODE __attribute__((always_inline)) static inline
 
 static bool vnni(void) {
-    return __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
-}
-
-VNNI_INLINE __mmask16 first(int64_t n) { return n >= 16 ? 0xffff : n <= 0 ? 0 : (__mmask16)((1u << n) - 1); }
-
-/* 16 x 16 transposition of 32-bit lanes. */
-VNNI_INLINE void transpose16(__m512i r[16]) {
-    __m512i t[16];
-    for (int i = 0; i < 16; i += 2) {
-        t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
-        t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
-    }
-    for (int i = 0; i < 16; i += 4) {
-        r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
-        r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
-        r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
-        r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
-    }
-    for (int i = 0; i < 4; i++) {
-        t[i] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0x88);
-        t[i + 4] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0xdd);
-        t[i + 8] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0x88);
-        t[i + 12] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0xdd);
-    }
-    for (int i = 0; i < 4; i++) {
-        r[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
-        r[i + 4] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0x88);
-        r[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
-        r[i + 12] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0xdd);
-    }
+    return lcm_has_avx512() && __builtin_cpu_supports("avx512vnni");
 }
 
 VNNI_CODE static float largest_vnni(const float *x, int64_t n) {
     __m512i magnitude = _mm512_set1_epi32(0x7fffffff), top = _mm512_setzero_si512(), top2 = top;
     for (int64_t i = 0; i < n; i += 32) {
-        __m512i u = _mm512_maskz_loadu_epi32(first(n - i), x + i);
-        __m512i v = _mm512_maskz_loadu_epi32(first(n - i - 16), x + i + 16);
+        __m512i u = _mm512_maskz_loadu_epi32(lcm_first16(n - i), x + i);
+        __m512i v = _mm512_maskz_loadu_epi32(lcm_first16(n - i - 16), x + i + 16);
         top = _mm512_max_epu32(top, _mm512_and_si512(u, magnitude));
         top2 = _mm512_max_epu32(top2, _mm512_and_si512(v, magnitude));
     }
@@ -189,7 +155,7 @@ VNNI_INLINE __m512i bytes_of(const float *x, int64_t n, __m512 inverse) {
     __m512i v = _mm512_setzero_si512();
 #define LCM_QUARTER(k)                                                                                              \
     v = _mm512_inserti32x4(v, _mm512_cvtepi32_epi8(_mm512_cvt_roundps_epi32(                                        \
-                                  _mm512_mul_ps(_mm512_maskz_loadu_ps(first(n - 16 * (k)), x + 16 * (k)), inverse), \
+                                  _mm512_mul_ps(_mm512_maskz_loadu_ps(lcm_first16(n - 16 * (k)), x + 16 * (k)), inverse), \
                                   _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)), k)
     LCM_QUARTER(0);
     LCM_QUARTER(1);
@@ -203,7 +169,7 @@ VNNI_INLINE __m512i bytes_of(const float *x, int64_t n, __m512 inverse) {
 VNNI_CODE static void quantise_block_vnni(lcm_i8_acts *a, const float *x, int64_t r0, int64_t r1) {
     int64_t G = lcm_i8_groups(a->in), n = r1 - r0;
     int8_t *q = a->q + r0 * G * LCM_I8_GROUP;
-    __mmask16 rows = first(n);
+    __mmask16 rows = lcm_first16(n);
     __m512i sum[BLOCK], ones = _mm512_set1_epi8(1);
     __m512 inverse[BLOCK];
     for (int64_t r = 0; r < n; r++) {
@@ -220,7 +186,7 @@ VNNI_CODE static void quantise_block_vnni(lcm_i8_acts *a, const float *x, int64_
             sum[r] = _mm512_dpbusd_epi32(sum[r], ones, t[r]);
         }
         for (int64_t r = n; r < 16; r++) t[r] = _mm512_setzero_si512();
-        transpose16(t);
+        lcm_transpose16(t);
         for (int64_t g = 0; g < groups; g++) _mm512_mask_storeu_epi32(q + (i + g * LCM_I8_GROUP) * n, rows, t[g]);
     }
     for (int64_t r = 0; r < n; r++) a->sum[r0 + r] = _mm512_reduce_add_epi32(sum[r]);
@@ -295,7 +261,7 @@ VNNI_CODE static void sums_vnni(int32_t *out, const int8_t *q, const uint8_t *w,
 VNNI_CODE static void panel_vnni(float *y, int64_t ldy, const lcm_i8_acts *a, const uint8_t *w, const float *scale,
                                  const float *b, int64_t n, int flags) {
     int64_t G = lcm_i8_groups(a->in), blocks = blocks_of(a->rows);
-    __mmask16 m0 = first(n), m1 = first(n - 16);
+    __mmask16 m0 = lcm_first16(n), m1 = lcm_first16(n - 16);
     __m512 b0 = b ? _mm512_maskz_loadu_ps(m0, b) : _mm512_setzero_ps();
     __m512 b1 = b ? _mm512_maskz_loadu_ps(m1, b + 16) : _mm512_setzero_ps();
     __m512 sc0 = _mm512_loadu_ps(scale), sc1 = _mm512_loadu_ps(scale + 16);
