@@ -227,6 +227,34 @@ static int run_rvq(cli *c, int argc, char **argv) {
     return finish(c, st, report, as_json);
 }
 
+/* ---- xsim ---- */
+
+static int run_xsim(cli *c, int argc, char **argv) {
+    static const char *const margins[] = {"ratio", "distance", "absolute", NULL};
+    lcm_eval_xsim_opts o = lcm_eval_xsim_defaults();
+    bool as_json = false;
+    char *report = NULL;
+    const cli_option table[] = {
+        CLI_STRING("sonar", 0, &o.sonar, "FILE", "autoencoder"),
+        CLI_STRING("source", 0, &o.source, "FILE", "sentences, one per line: .txt or .jsonl (.zst allowed)"),
+        CLI_STRING("target", 0, &o.target, "FILE", "their translations, line by line"),
+        CLI_STRING("extra", 0, &o.extra, "FILE", "more candidates, such as perturbed translations: xsim++"),
+        CLI_STRING("source-key", 0, &o.source_key, "KEY", "of JSON lines; without: text"),
+        CLI_STRING("target-key", 0, &o.target_key, "KEY", "of JSON lines; without: text"),
+        CLI_STRING("source-lang", 0, &o.source_lang, "CODE", "language of the sentences; without: the model's default"),
+        CLI_STRING("target-lang", 0, &o.target_lang, "CODE", "language of the translations"),
+        CLI_ENUM("margin", 0, &o.margin, margins, "WHAT", "score of a candidate: cosine over, less, or without the mean of the neighbours'"),
+        CLI_INT("k", 'k', &o.k, 1, LCM_EVAL_MAX_NEIGHBOURS, "neighbours"),
+        CLI_FLAG("json", 0, &as_json, "JSON instead of Markdown"),
+        CLI_END,
+    };
+    lcm_status st;
+    if (!cli_parse(c, argc, argv, table)) return c->exit_code;
+    if (o.sonar == NULL || o.source == NULL || o.target == NULL) return cli_usage_error(c, "--sonar, --source and --target are needed");
+    st = lcm_eval_xsim(c->ctx, &report, &o);
+    return finish(c, st, report, as_json);
+}
+
 /* ---- next, stories ---- */
 
 enum { N_SAMPLING = 9 };
@@ -431,6 +459,9 @@ static const cli_command tasks[] = {
      .run = run_fragility,
      .about = "Decodes noised concepts of a store and scores what comes out, by noise level and by length; shows the\n"
               "most fragile sentences. --write keeps the scores, to weigh concepts with in training."},
+    {.name = "eval xsim", .help = "translations found by similarity search", .args = "", .max_args = 0, .run = run_xsim,
+     .about = "Share of sentences whose translation is not the one that similarity search finds, in both directions; with\n"
+              "--extra also among more candidates."},
     {.name = "eval rvq", .help = "concepts through a residual quantiser", .args = "", .max_args = 0, .run = run_rvq,
      .about = "Relative error, and with --sonar exact match, BLEU and chrF, against the number of codebooks."},
     {.name = "eval next", .help = "the next sentence predicted from the true ones before it", .args = "", .max_args = 0,

@@ -133,6 +133,29 @@ LCM_API lcm_eval_stories_opts lcm_eval_stories_defaults(void);
  * autoencoder, which no concept model can do better than. "stories" lists those asked for. */
 LCM_API lcm_status lcm_eval_stories(lcm_ctx *ctx, char **report, const lcm_eval_stories_opts *opts);
 
+typedef enum lcm_eval_margin { LCM_EVAL_MARGIN_RATIO = 0, LCM_EVAL_MARGIN_DISTANCE, LCM_EVAL_MARGIN_ABSOLUTE } lcm_eval_margin;
+
+enum { LCM_EVAL_MAX_NEIGHBOURS = 1024 };
+
+typedef struct lcm_eval_xsim_opts {
+    const char *sonar;                     /* model file; its encoder is used */
+    const char *source, *target;           /* line i of one translates line i of the other: .txt, .jsonl, each also .zst */
+    const char *extra;                     /* more candidates in the target's language, such as perturbed targets; NULL: none */
+    const char *source_key, *target_key;   /* of JSON lines; NULL: "text" */
+    const char *source_lang, *target_lang; /* as in lcm_session_encode; NULL: the model's default */
+    int margin;                            /* lcm_eval_margin */
+    int64_t k;                             /* neighbours, 1 … LCM_EVAL_MAX_NEIGHBOURS */
+} lcm_eval_xsim_opts;
+
+/* Ratio, 4 neighbours. */
+LCM_API lcm_eval_xsim_opts lcm_eval_xsim_defaults(void);
+
+/* Share of lines whose translation is not the one that similarity search finds among all, in both directions ("xsim");
+ * with `extra` also from source to target with these among the candidates ("xsim++"). Finding another line of the same
+ * text is no error. Pairs of which a line is empty or no text are left out and counted. LCM_ERR_FORMAT: the files have
+ * unequal numbers of lines; LCM_ERR_ARG: no pair is left; LCM_ERR_NOTFOUND: a file, a language. */
+LCM_API lcm_status lcm_eval_xsim(lcm_ctx *ctx, char **report, const lcm_eval_xsim_opts *opts);
+
 typedef enum lcm_eval_format { LCM_EVAL_MARKDOWN = 0, LCM_EVAL_HTML } lcm_eval_format;
 
 /* A result file ("schema": "lcm.eval/1", docs/evaluation.md) as Markdown, or as one HTML page with plots that needs

@@ -194,6 +194,7 @@ static lcm_status read_line(lcm_ctx *ctx, lcm_docs *d, bool *got) {
     }
     if (!*got) return LCM_OK;
     d->line_no++;
+    d->report.lines++;
     if (d->line_no == 1 && d->line.len >= 3 && memcmp(d->line.data, "\xEF\xBB\xBF", 3) == 0) {
         d->line.len -= 3;
         memmove(d->line.data, d->line.data + 3, d->line.len + 1);

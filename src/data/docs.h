@@ -47,6 +47,7 @@ typedef struct lcm_docs_opts {
 
 typedef struct lcm_docs_report {
     int64_t files, skipped_files;     /* skipped: entries of a folder that are no text file by name */
+    int64_t lines;                    /* read, of all kinds */
     int64_t docs, bytes;              /* delivered */
     int64_t blank_lines;              /* parted documents; never an error */
     int64_t dropped[LCM_DOC_N_DROPS]; /* items, by reason */

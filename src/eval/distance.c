@@ -22,6 +22,14 @@ double lcm_cosine(const real *a, const real *b, int64_t D) {
     return dot(a, b, D) / fmax(sqrt(dot(a, a, D)) * sqrt(dot(b, b, D)), 1e-8);
 }
 
+void lcm_unit_rows(real *x, int64_t n, int64_t D) {
+    LCM_PARALLEL_FOR_IF(n > 256)
+    for (int64_t i = 0; i < n; i++) {
+        double norm = fmax(sqrt(dot(x + i * D, x + i * D, D)), 1e-8);
+        for (int64_t k = 0; k < D; k++) x[i * D + k] = (real)((double)x[i * D + k] / norm);
+    }
+}
+
 void lcm_squared_norms(double *out, const real *x, int64_t n, int64_t D) {
     LCM_PARALLEL_FOR_IF(n > 256)
     for (int64_t i = 0; i < n; i++) out[i] = dot(x + i * D, x + i * D, D);

@@ -7,6 +7,9 @@
 double lcm_l2(const real *a, const real *b, int64_t D);     /* ||a - b|| */
 double lcm_cosine(const real *a, const real *b, int64_t D); /* norms below 1e-8 count as that, as in the reference code */
 
+/* Divides each row of x (n, D) by its norm, of which the same holds. */
+void lcm_unit_rows(real *x, int64_t n, int64_t D);
+
 /* y[m,n] = squared distances of rows a[m,D] to rows b[n,D], by |a|² + |b|² - 2ab: the error is about
  * 1e-6 (|a|² + |b|²) in single precision. a2, b2: squared norms of the rows. */
 void lcm_squared_distances(real *y, const real *a, const double *a2, int64_t m, const real *b, const double *b2, int64_t n,

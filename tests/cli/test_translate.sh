@@ -69,6 +69,17 @@ expect 2 translate -m sonar.safetensors --from en lines; says err "--to"
 expect 3 translate -m sonar.safetensors --tsv lines; says err "line 1:"
 expect 1 translate -m sonar.safetensors --from en --to xx_Xxxx lines; says err "'xx_Xxxx' is unknown"
 
+# ---- xsim ----
+xsim="eval xsim --sonar sonar.safetensors --source left.txt"
+printf 'a b\nab ab\n\nb\n' >left.txt; printf 'a b\nab ab\na\nb\n' >right.txt; printf 'b b b\n' >extra.txt
+expect 0 $xsim --target right.txt --source-lang en --target-lang eng_Latn --extra extra.txt
+says out "- skipped: 1"; says out "| xsim | target to source | 3 | 3 | 0 | 0 |"; says out "| xsim++ | source to target | 3 | 4 | 0 | 0 |"
+expect 0 $xsim --target right.txt --margin distance -k 2 --json; says out '"margin": "distance"'
+expect 3 $xsim --target extra.txt; says err "'left.txt' has 4 lines, 'extra.txt' has 1"
+expect 2 $xsim; says err "--target"
+expect 2 $xsim --target right.txt --margin cosine; expect 2 $xsim --target right.txt --k 0
+expect 1 $xsim --target right.txt --target-lang deu_Latn; expect 1 $xsim --target .; says err "not a folder"
+
 # ---- score ----
 printf 'a b\tab\n\ta\nab ab\tb b\n' >pairs.tsv
 cut -f2 pairs.tsv >texts
