@@ -1,15 +1,11 @@
 /* `lcm eval run` as a program: a server on the loopback, and the exit codes. Baselines only: no model is needed. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "harness/test.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <time.h>
-
-#include <cmocka.h>
 
 #include "base/io.h"
 #include "harness/http_stub.h"

@@ -1,14 +1,10 @@
 /* The HTTP client and the OpenAI interface against a server on the loopback that behaves well, and badly. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "harness/test.h"
+
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-#include <cmocka.h>
-#include <jansson.h>
 
 #include "harness/http_stub.h"
 #include "openai.h"

@@ -1,9 +1,6 @@
 /* Run folder under fire: killed while saving, damaged files, full disk, no permission, two runs. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "harness/test.h"
 
-#include <cmocka.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>

@@ -16,10 +16,7 @@ static lcm_ctx *ctx;
 static lcm_tape *tape;
 static char *dir;
 
-#define OK(call)                                                                                             \
-    do {                                                                                                     \
-        if ((call) != LCM_OK) fail_msg("%s", lcm_ctx_message(ctx));                                          \
-    } while (0)
+#define OK(call) assert_ok(ctx, call)
 
 static int setup(void **state) {
     (void)state;

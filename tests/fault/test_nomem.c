@@ -1,12 +1,8 @@
 /* Memory that runs out anywhere within a training step: the step reports it and the next one works.
  * The step arena takes chunks with aligned_alloc, which this program replaces; many sizes of the
  * first chunk move the points where the arena asks for more through all the ops of a step. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "harness/test.h"
 
-#include <cmocka.h>
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>

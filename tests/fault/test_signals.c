@@ -1,10 +1,7 @@
 /* Signals during matrix products: no handler may run while oneDNN has the stack pointer in a heap
  * buffer. Without kernels/gemm.c blocking them, four signals of five arrive there. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "harness/test.h"
 
-#include <cmocka.h>
 #include <omp.h>
 #include <pthread.h>
 #include <signal.h>

@@ -31,10 +31,7 @@ static void close_fixture(fixture *f) {
     lcm_ctx_free(f->ctx);
 }
 
-#define OK(f, call)                                                                                          \
-    do {                                                                                                     \
-        if ((call) != LCM_OK) fail_msg("%s", lcm_ctx_message((f)->ctx));                                     \
-    } while (0)
+#define OK(f, call) assert_ok((f)->ctx, call)
 
 /* Every parameter of the model must be in the file with its shape, and no other must be. */
 static void load_weights(fixture *f, lcm_model *m, const char *prefix) {

@@ -13,10 +13,7 @@ enum { DOCS = 3, CONCEPTS = 12 };
 static lcm_ctx *ctx;
 static golden *g;
 
-#define OK(call)                                                                                             \
-    do {                                                                                                     \
-        if ((call) != LCM_OK) fail_msg("%s", lcm_ctx_message(ctx));                                          \
-    } while (0)
+#define OK(call) assert_ok(ctx, call)
 
 static int setup(void **state) {
     (void)state;

@@ -1,11 +1,8 @@
 /* Beam search against the reference's outputs: 19 configurations on four vectors. Token sequences
  * must be equal: the smallest gap between ranked candidates is 2e-4, far above f32 rounding. Scores
  * agree to 1e-4, the stated accuracy of the golden numbers. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "harness/test.h"
 
-#include <cmocka.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>

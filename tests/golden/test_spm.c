@@ -1,10 +1,7 @@
 /* Tokeniser against segmentations recorded from spm_encode/spm_decode 0.1.97 and fairseq2's id space
  * (SONAR's tokenizer): toy BPE and unigram models, 18 texts and 8 id lists each. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "harness/test.h"
 
-#include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,11 +1,6 @@
 /* Gradients of the losses with respect to every parameter, in double precision, dropout on. The
  * draws are functions of (seed, step), so every evaluation sees the same levels, noise and rows. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "harness/test.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,10 +1,5 @@
 /* The loss of a Llama with respect to every parameter, in double precision, dropout on. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "harness/test.h"
 
 #include "grad/check.h"
 #include "harness/toy_llama.h"

@@ -1,32 +1,11 @@
 /* Whole layers and the whole SONAR training loss: every parameter tensor against central
  * differences, element by element up to 48 values, along 32 random directions above. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "harness/taped.h"
 
-#include <cmocka.h>
 #include <string.h>
 
 #include "grad/check.h"
 #include "sonar/model.h"
-
-static lcm_ctx *ctx;
-static lcm_tape *tape;
-
-static int setup(void **state) {
-    (void)state;
-    ctx = lcm_ctx_new();
-    tape = lcm_tape_new(ctx, 1 << 20);
-    return ctx && tape ? 0 : -1;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    lcm_tape_free(tape);
-    lcm_ctx_free(ctx);
-    return 0;
-}
 
 static void add_noise(lcm_tensor *t, double spread, uint64_t stream) {
     lcm_rng r = lcm_rng_make(9, LCM_RNG_TEST + (stream << 8));
@@ -177,5 +156,5 @@ int main(void) {
         cmocka_unit_test(ffn_layer),
         cmocka_unit_test(sonar_autoencoder),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, taped_setup, taped_teardown);
 }

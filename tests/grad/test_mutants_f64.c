@@ -1,30 +1,8 @@
 /* The gradient checker itself: a backward pass damaged in any way the tape can damage it must be
  * noticed, for every variant of every op. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "harness/taped.h"
 
 #include "grad/cases.h"
-
-static lcm_ctx *ctx;
-static lcm_tape *tape;
-
-static int setup(void **state) {
-    (void)state;
-    ctx = lcm_ctx_new();
-    tape = lcm_tape_new(ctx, 1 << 20);
-    return ctx && tape ? 0 : -1;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    lcm_tape_free(tape);
-    lcm_ctx_free(ctx);
-    return 0;
-}
 
 static void expect_noticed(op_problem *p, lcm_op_kind kind, double factor, int drop) {
     grad_report r;
@@ -132,5 +110,5 @@ int main(void) {
         cmocka_unit_test(overwriting_is_noticed),
         cmocka_unit_test(writing_to_frozen_is_noticed),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, taped_setup, taped_teardown);
 }

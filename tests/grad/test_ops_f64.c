@@ -1,30 +1,8 @@
 /* Every op of core/ops.def: backward against central differences, with a random upstream gradient,
  * gradient buffers filled beforehand, and each input frozen in turn. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "harness/taped.h"
 
 #include "grad/cases.h"
-
-static lcm_ctx *ctx;
-static lcm_tape *tape;
-
-static int setup(void **state) {
-    (void)state;
-    ctx = lcm_ctx_new();
-    tape = lcm_tape_new(ctx, 1 << 20);
-    return ctx && tape ? 0 : -1;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    lcm_tape_free(tape);
-    lcm_ctx_free(ctx);
-    return 0;
-}
 
 static void expect_pass(const op_problem *p, const char *op, const char *what) {
     grad_report r;
@@ -83,5 +61,5 @@ int main(void) {
 #undef X
         cmocka_unit_test(attention_fully_masked),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, taped_setup, taped_teardown);
 }

@@ -2,13 +2,7 @@
 #ifndef TEST_GOLDEN_H
 #define TEST_GOLDEN_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
+#include "harness/test.h"
 #include "modelfile/safetensors.h"
 
 typedef struct golden golden;

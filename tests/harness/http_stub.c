@@ -1,11 +1,5 @@
 #include "harness/http_stub.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
 #include <arpa/inet.h>
 #include <poll.h>
 #include <pthread.h>
@@ -16,6 +10,8 @@
 #include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "harness/test.h"
 
 enum { ROOM = 1 << 20 };
 

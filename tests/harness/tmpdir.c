@@ -1,16 +1,11 @@
 #include "harness/tmpdir.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/io.h"
+#include "harness/test.h"
 
 char *tmpdir_new(void) {
     const char *const bases[] = {getenv("TMPDIR"), "/dev/shm", "/tmp"};

@@ -6,31 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/taped.h"
 #include "harness/toy_models.h"
 #include "lcm/generate.h"
 #include "train/adamw.h"
-
-static lcm_ctx *ctx;
-static lcm_tape *tape;
-
-#define OK(call)                                                                                             \
-    do {                                                                                                     \
-        if ((call) != LCM_OK) fail_msg("%s", lcm_ctx_message(ctx));                                          \
-    } while (0)
-
-static int setup(void **state) {
-    (void)state;
-    ctx = lcm_ctx_new();
-    tape = lcm_tape_new(ctx, 1 << 20);
-    return ctx && tape ? 0 : -1;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    lcm_tape_free(tape);
-    lcm_ctx_free(ctx);
-    return 0;
-}
 
 static lcm_model *new_model(const char *kind, const void *config, bool with_grad) {
     lcm_model *m;
@@ -524,5 +503,5 @@ int main(void) {
         cmocka_unit_test(repetition_stops),
         cmocka_unit_test(callback_can_cancel),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, taped_setup, taped_teardown);
 }

@@ -1,11 +1,6 @@
 /* What must hold for any Llama: the cache gives the full pass, a document does not see another, the sampler keeps
  * to its set, a file gives back what was written, a score is the sum of what the decoder says. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
+#include "harness/test.h"
 
 #include <math.h>
 #include <stdlib.h>

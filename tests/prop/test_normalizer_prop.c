@@ -1,9 +1,6 @@
 /* kernels/quantile, sonar/fft and sonar/normalizer: properties and refusals. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "harness/test.h"
 
-#include <cmocka.h>
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>

@@ -6,30 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/taped.h"
 #include "harness/toy_models.h"
 #include "lcm/predictor.h"
-
-static lcm_ctx *ctx;
-static lcm_tape *tape;
-
-#define OK(call)                                                                                             \
-    do {                                                                                                     \
-        if ((call) != LCM_OK) fail_msg("%s", lcm_ctx_message(ctx));                                          \
-    } while (0)
-
-static int setup(void **state) {
-    (void)state;
-    ctx = lcm_ctx_new();
-    tape = lcm_tape_new(ctx, 1 << 20);
-    return ctx && tape ? 0 : -1;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    lcm_tape_free(tape);
-    lcm_ctx_free(ctx);
-    return 0;
-}
 
 enum { TOP = 19, DOCS = 3, CONCEPTS = 12 };
 
@@ -525,5 +504,5 @@ int main(void) {
         cmocka_unit_test(parameter_count),
         cmocka_unit_test(loss_is_its_formula),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, taped_setup, taped_teardown);
 }

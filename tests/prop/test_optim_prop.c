@@ -1,9 +1,6 @@
 /* train/adamw and train/lr_schedule: properties and refusals. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "harness/test.h"
 
-#include <cmocka.h>
 #include <math.h>
 #include <omp.h>
 #include <stdlib.h>

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/taped.h"
 #include "harness/tmpdir.h"
 #include "harness/toy_models.h"
 #include "kernels/token_sampler.h"
@@ -12,30 +13,9 @@
 #include "lcm/model_io.h"
 #include "train/adamw.h"
 
-static lcm_ctx *ctx;
-static lcm_tape *tape;
 static const char *const kinds[2] = {"quant_c", "quant_d"};
 static const int32_t docs[4] = {0, 5, 6, 11};
 enum { DOCS = 3, CONCEPTS = 11, K = 4, U = 8 };
-
-#define OK(call)                                                                                             \
-    do {                                                                                                     \
-        if ((call) != LCM_OK) fail_msg("%s", lcm_ctx_message(ctx));                                          \
-    } while (0)
-
-static int setup(void **state) {
-    (void)state;
-    ctx = lcm_ctx_new();
-    tape = lcm_tape_new(ctx, 1 << 20);
-    return ctx && tape ? 0 : -1;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    lcm_tape_free(tape);
-    lcm_ctx_free(ctx);
-    return 0;
-}
 
 /* Codebooks of the size of what they quantise: normal rows, half as wide with every codebook. */
 static void fill_books(lcm_quant *m) {
@@ -461,5 +441,5 @@ int main(void) {
         cmocka_unit_test(files_carry_the_codebooks),
         cmocka_unit_test(bad_requests_are_refused),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, taped_setup, taped_teardown);
 }

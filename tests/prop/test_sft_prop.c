@@ -7,34 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/taped.h"
 #include "harness/toy_models.h"
 #include "lcm/generate.h"
 #include "train/adamw.h"
 
 enum { DOCS = 3, T = 15, D = TOY_D };
 static const int32_t off[DOCS + 1] = {0, 6, 8, 15}, source[DOCS] = {4, 1, 2};
-
-static lcm_ctx *ctx;
-static lcm_tape *tape;
-
-#define OK(call)                                                                                             \
-    do {                                                                                                     \
-        if ((call) != LCM_OK) fail_msg("%s", lcm_ctx_message(ctx));                                          \
-    } while (0)
-
-static int setup(void **state) {
-    (void)state;
-    ctx = lcm_ctx_new();
-    tape = lcm_tape_new(ctx, 1 << 20);
-    return ctx && tape ? 0 : -1;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    lcm_tape_free(tape);
-    lcm_ctx_free(ctx);
-    return 0;
-}
 
 typedef struct kind {
     const char *name;
@@ -318,5 +297,5 @@ int main(void) {
         cmocka_unit_test(longer_source_counts_less),   cmocka_unit_test(no_target_is_refused),
         cmocka_unit_test(pairs_are_learned_by_heart),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, taped_setup, taped_teardown);
 }

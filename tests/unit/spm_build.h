@@ -2,11 +2,8 @@
 #ifndef SPM_BUILD_H
 #define SPM_BUILD_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "harness/test.h"
 
-#include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
 

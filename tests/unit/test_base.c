@@ -1,9 +1,6 @@
 /* base/: RNG against published Philox vectors, arena, buffers, files, typed configuration. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "harness/test.h"
 
-#include <cmocka.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,9 +1,6 @@
 /* Learning curves: logs with holes and damage, round ticks, images that are whole. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "harness/test.h"
 
-#include <cmocka.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

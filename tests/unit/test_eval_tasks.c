@@ -1,14 +1,10 @@
 /* The task harness: task files, the documents of a task, baselines, remote models, judges, the discriminator, and all of
  * it through the public function on toy models. */
+#include "harness/test.h"
+
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "base/io.h"
 #include "eval/generator.h"
@@ -32,12 +28,7 @@ typedef struct fixture {
     lcm_codec *codec;
 } fixture;
 
-#define ok(f, call)                                              \
-    do {                                                         \
-        lcm_status st_ = (call);                                 \
-        if (st_) print_error("%s\n", lcm_ctx_message((f)->ctx)); \
-        assert_int_equal(st_, LCM_OK);                           \
-    } while (0)
+#define ok(f, call) assert_ok((f)->ctx, call)
 
 #define says(f, text)                                                                                      \
     do {                                                                                                   \

@@ -1,13 +1,9 @@
 /* Text metrics against numbers of sacrebleu 2.6.0 and counts by hand. */
+#include "harness/test.h"
+
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "eval/bleu.h"
 #include "eval/chrf.h"

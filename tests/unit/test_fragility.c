@@ -1,13 +1,9 @@
 /* Fragility: the score against eq. 26 to 28 written out, its weights, and the column beside a store. */
+#include "harness/test.h"
+
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "base/io.h"
 #include "base/rng.h"
@@ -33,10 +29,7 @@ typedef struct fixture {
     lcm_beam_opts beam;
 } fixture;
 
-#define OK(call)                                                                                             \
-    do {                                                                                                     \
-        if ((call) != LCM_OK) fail_msg("%s", lcm_ctx_message(f->ctx));                                       \
-    } while (0)
+#define OK(call) assert_ok(f->ctx, call)
 
 static void write_sonar(fixture *f) {
     lcm_sonar_config c = {.model_dim = D, .encoder_layers = 1, .decoder_layers = 1, .attn_heads = 2, .ffn_inner_dim = 24,

@@ -10,10 +10,7 @@
 
 static lcm_ctx *ctx;
 
-#define OK(call)                                              \
-    do {                                                      \
-        if ((call) != LCM_OK) fail_msg("%s", lcm_ctx_message(ctx)); \
-    } while (0)
+#define OK(call) assert_ok(ctx, call)
 
 static lcm_model *new_model(const char *kind) {
     lcm_base_config base = toy_base_config();

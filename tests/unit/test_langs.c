@@ -1,9 +1,6 @@
 /* The languages of NLLB-200, their aliases, what is suggested on a miss, and source tags. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "harness/test.h"
 
-#include <cmocka.h>
 #include <string.h>
 
 #include "base/io.h"

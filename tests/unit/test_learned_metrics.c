@@ -1,16 +1,12 @@
 /* Metrics that are learned here: the coherence discriminator through lcm_train and its file, the calibration of fluency,
  * and token models as systems of the task harness. */
+#include "harness/test.h"
+
+#include <jansson.h>
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
-#include <jansson.h>
 
 #include "base/io.h"
 #include "data/store.h"
@@ -28,12 +24,7 @@ typedef struct fixture {
     char train[512], valid[512], coherence[512], llama[512];
 } fixture;
 
-#define ok(f, call)                                              \
-    do {                                                         \
-        lcm_status st_ = (call);                                 \
-        if (st_) print_error("%s\n", lcm_ctx_message((f)->ctx)); \
-        assert_int_equal(st_, LCM_OK);                           \
-    } while (0)
+#define ok(f, call) assert_ok((f)->ctx, call)
 
 #define says(f, text)                                                                                            \
     do {                                                                                                         \

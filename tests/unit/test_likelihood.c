@@ -1,9 +1,6 @@
 /* Log-probabilities of texts against the full teacher-forced pass. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "harness/test.h"
 
-#include <cmocka.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

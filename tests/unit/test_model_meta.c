@@ -1,9 +1,6 @@
 /* Model file convention: what is written is read, what is missing, malformed or newer is refused. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "harness/test.h"
 
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,19 +1,13 @@
 /* Mutual information: what is scored, what is made of it, and what a scorer may not answer. */
+#include "harness/test.h"
+
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "eval/mutual_info.h"
 #include "harness/toy_llama.h"
 #include "llama/score.h"
-
-#define ok(ctx, call) do { if ((call) != LCM_OK) fail_msg("%s: %s", #call, lcm_ctx_message(ctx)); } while (0)
 
 /* Writes down what it is asked; every word of context saves a nat, a letter of the text costs two. */
 typedef struct notes {
@@ -51,7 +45,7 @@ static void context_is_cut_and_joined(void **state) {
     notes s = {.n = 0};
     double mi[2], tokens[2];
     (void)state;
-    ok(ctx, lcm_mutual_info(ctx, mi, tokens, note, &s, items, 2, &o));
+    assert_ok(ctx, lcm_mutual_info(ctx, mi, tokens, note, &s, items, 2, &o));
     assert_int_equal(s.n, 4);
     for (int i = 0; i < 4; i++) assert_string_equal(s.text[i], want[i]);
     assert_true(mi[0] == 4.0 / 3 && tokens[0] == 3); /* four words of context, three tokens */
@@ -59,14 +53,14 @@ static void context_is_cut_and_joined(void **state) {
     s.n = 0;
     o = lcm_mi_defaults();
     o.compat = true;
-    ok(ctx, lcm_mutual_info(ctx, mi, tokens, note, &s, items, 1, &o));
+    assert_ok(ctx, lcm_mutual_info(ctx, mi, tokens, note, &s, items, 1, &o));
     assert_string_equal(s.text[0], "A b. C d e. F.|\nGh.\n");
     assert_string_equal(s.text[1], "|\nGh.\n");
     assert_true(mi[0] == 6.0 / 4);
     o.sentences = 0;
-    ok(ctx, lcm_mutual_info(ctx, mi, tokens, note, &s, items, 1, &o));
+    assert_ok(ctx, lcm_mutual_info(ctx, mi, tokens, note, &s, items, 1, &o));
     assert_true(mi[0] == 0);
-    ok(ctx, lcm_mutual_info(ctx, mi, tokens, note, &s, items, 0, &o));
+    assert_ok(ctx, lcm_mutual_info(ctx, mi, tokens, note, &s, items, 0, &o));
     lcm_ctx_free(ctx);
 }
 
@@ -98,8 +92,8 @@ static void token_model_scores(void **state) {
     lcm_llama_score s[2];
     double mi, tokens;
     (void)state;
-    ok(ctx, lcm_llama_score_texts(ctx, s, &f, texts, 2, NULL));
-    ok(ctx, lcm_mutual_info(ctx, &mi, &tokens, lcm_mi_score_llama, &f, &item, 1, &o));
+    assert_ok(ctx, lcm_llama_score_texts(ctx, s, &f, texts, 2, NULL));
+    assert_ok(ctx, lcm_mutual_info(ctx, &mi, &tokens, lcm_mi_score_llama, &f, &item, 1, &o));
     assert_true(s[0].n_tokens > 0 && s[0].log_prob != s[1].log_prob);
     assert_true(tokens == (double)s[0].n_tokens);
     assert_true(fabs(mi - (s[0].log_prob - s[1].log_prob) / tokens) < 1e-5);

@@ -33,12 +33,7 @@ typedef struct fixture {
     lcm_codec *codec32, *codec8;
 } fixture;
 
-#define ok(f, call)                                                  \
-    do {                                                             \
-        lcm_status st_ = (call);                                     \
-        if (st_) print_error("%s\n", lcm_ctx_message((f)->ctx));     \
-        assert_int_equal(st_, LCM_OK);                               \
-    } while (0)
+#define ok(f, call) assert_ok((f)->ctx, call)
 
 static void export_as(fixture *f, char path[256], const char *name, int dtype) {
     lcm_export_opts o = {.dtype = dtype};

@@ -1,46 +1,16 @@
 /* Pairs of source and target from JSON lines to chunks: what is kept, what is counted, what is refused. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "harness/fixture.h"
 
-#include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "data/prepare.h"
-#include "harness/tmpdir.h"
 #include "modelfile/safetensors.h"
 #include "train/chunks.h"
 
 enum { DIM = 2 };
 
-typedef struct fixture {
-    lcm_ctx *ctx;
-    char *dir;
-} fixture;
-
-static int setup(void **state) {
-    fixture *f = calloc(1, sizeof *f);
-    if (f == NULL) return -1;
-    f->ctx = lcm_ctx_new();
-    f->dir = tmpdir_new();
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state) {
-    fixture *f = *state;
-    tmpdir_free(f->dir);
-    lcm_ctx_free(f->ctx);
-    free(f);
-    return 0;
-}
-
-#define OK(call)                                                                                             \
-    do {                                                                                                     \
-        if ((call) != LCM_OK) fail_msg("%s", lcm_ctx_message(f->ctx));                                       \
-    } while (0)
+#define OK(call) assert_ok(f->ctx, call)
 
 /* A vector that tells its sentence: the first number in it, and its length. "drop" is dropped. */
 static lcm_status encode(lcm_ctx *ctx, void *user, real *out, uint8_t *fate, const char *const *s, const size_t *len,
@@ -304,7 +274,7 @@ static void a_store_without_targets_is_refused(void **state) {
     lcm_store_close(s);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, fixture_setup, fixture_teardown)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

@@ -1,9 +1,6 @@
 /* The unpickler and its containers: what torch.save writes is read, whatever else is refused by name, in bounded memory. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "harness/test.h"
 
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,11 +1,7 @@
 /* data/prepare: the store is a function of input and options, whoever makes it and however often
  * its makers are killed. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "harness/fixture.h"
 
-#include <cmocka.h>
 #include <dirent.h>
 #include <math.h>
 #include <signal.h>
@@ -17,31 +13,12 @@
 
 #include "data/claim.h"
 #include "data/prepare.h"
-#include "harness/tmpdir.h"
 
 enum { DIM = 6, N_DOCS = 90 };
 
-typedef struct fixture {
-    lcm_ctx *ctx;
-    char *dir; /* of inputs and stores */
-} fixture;
-
 static int setup(void **state) {
-    fixture *f = calloc(1, sizeof *f);
-    if (f == NULL) return -1;
-    f->ctx = lcm_ctx_new();
-    f->dir = tmpdir_new();
     alarm(120); /* a waiting process that waits for nobody ends the test */
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state) {
-    fixture *f = *state;
-    tmpdir_free(f->dir);
-    lcm_ctx_free(f->ctx);
-    free(f);
-    return 0;
+    return fixture_setup(state);
 }
 
 /* What the calls share. All optional. */
@@ -446,16 +423,16 @@ static void claims(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(claims, setup, teardown),
-        cmocka_unit_test_setup_teardown(counts_by_hand, setup, teardown),
-        cmocka_unit_test_setup_teardown(units_do_not_matter, setup, teardown),
-        cmocka_unit_test_setup_teardown(several_processes, setup, teardown),
-        cmocka_unit_test_setup_teardown(killed_while_another_waits, setup, teardown),
-        cmocka_unit_test_setup_teardown(killed_and_resumed, setup, teardown),
-        cmocka_unit_test_setup_teardown(cancelled_and_resumed, setup, teardown),
-        cmocka_unit_test_setup_teardown(other_options_do_not_mix, setup, teardown),
-        cmocka_unit_test_setup_teardown(failures_name_the_place, setup, teardown),
-        cmocka_unit_test_setup_teardown(bad_arguments, setup, teardown),
+        cmocka_unit_test_setup_teardown(claims, setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(counts_by_hand, setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(units_do_not_matter, setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(several_processes, setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(killed_while_another_waits, setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(killed_and_resumed, setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(cancelled_and_resumed, setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(other_options_do_not_mix, setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(failures_name_the_place, setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(bad_arguments, setup, fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

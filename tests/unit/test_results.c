@@ -1,14 +1,10 @@
 /* Result tables: bootstrap, seeds, JSON and back, hostile files. */
+#include "harness/test.h"
+
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
 
 #include "base/rng.h"
 #include "eval/bootstrap.h"
@@ -16,7 +12,6 @@
 #include "eval/page.h"
 #include "eval/results.h"
 
-#define ok(ctx, call) do { if ((call) != LCM_OK) fail_msg("%s: %s", #call, lcm_ctx_message(ctx)); } while (0)
 #define assert_near(a, b, tol) assert_true(fabs((a) - (b)) <= (tol))
 
 static int setup(void **state) {
@@ -35,18 +30,18 @@ static void interval_of_coins(void **state) {
     double v[401], w[401];
     lcm_interval i[2];
     for (int k = 0; k < 401; k++) v[k] = k == 400 ? NAN : k % 2, w[k] = k % 2 ? 3 : 1;
-    ok(*state, lcm_bootstrap(*state, i, (lcm_series[]){{v, NULL}, {v, w}}, 2, 401, 1));
+    assert_ok(*state, lcm_bootstrap(*state, i, (lcm_series[]){{v, NULL}, {v, w}}, 2, 401, 1));
     assert_int_equal(i[0].n, 400);
     assert_true(i[0].mean == 0.5 && i[1].mean == 0.75);
     /* normal approximation: ± 1.96 sqrt(.25 / 400) = .049; 2000 resamples leave some ± .004 */
     assert_true(fabs(i[0].low - 0.451) < 0.012 && fabs(i[0].high - 0.549) < 0.012);
     /* delta method for the ratio: sd = sqrt(E[w²(v - .75)²]) / E[w] / 20 = .75 / 2 / 20, half width .0368 */
     assert_true(fabs(i[1].low - 0.7132) < 0.012 && fabs(i[1].high - 0.7868) < 0.012);
-    ok(*state, lcm_bootstrap(*state, i, &(lcm_series){v, NULL}, 1, 1, 1));
+    assert_ok(*state, lcm_bootstrap(*state, i, &(lcm_series){v, NULL}, 1, 1, 1));
     assert_true(i[0].mean == 0 && i[0].low == 0 && i[0].high == 0);
-    ok(*state, lcm_bootstrap(*state, i, &(lcm_series){v + 400, NULL}, 1, 1, 1));
+    assert_ok(*state, lcm_bootstrap(*state, i, &(lcm_series){v + 400, NULL}, 1, 1, 1));
     assert_true(i[0].n == 0 && isnan(i[0].mean) && isnan(i[0].low));
-    ok(*state, lcm_bootstrap(*state, i, &(lcm_series){v, NULL}, 1, 0, 1));
+    assert_ok(*state, lcm_bootstrap(*state, i, &(lcm_series){v, NULL}, 1, 0, 1));
     assert_true(i[0].n == 0 && isnan(i[0].mean));
 }
 
@@ -56,16 +51,16 @@ static void pairing_takes_out_the_documents(void **state) {
     lcm_interval alone;
     lcm_paired p;
     for (int k = 0; k < 100; k++) a[k] = (k * 37) % 100, b[k] = a[k] + (k % 3 ? 0.5 : -0.25);
-    ok(*state, lcm_bootstrap(*state, &alone, &(lcm_series){a, NULL}, 1, 100, 1));
-    ok(*state, lcm_bootstrap_paired(*state, &p, &(lcm_series){a, NULL}, &(lcm_series){b, NULL}, 1, 100, 1));
+    assert_ok(*state, lcm_bootstrap(*state, &alone, &(lcm_series){a, NULL}, 1, 100, 1));
+    assert_ok(*state, lcm_bootstrap_paired(*state, &p, &(lcm_series){a, NULL}, &(lcm_series){b, NULL}, 1, 100, 1));
     assert_int_equal(p.n, 100);
     assert_near(p.diff, (66 * 0.5 - 34 * 0.25) / 100, 1e-12);
     assert_true(alone.high - alone.low > 10 && p.high - p.low < 0.2 && p.low > 0.1);
     assert_near(p.p, 2.0 / (LCM_PAIRED_RESAMPLES + 1), 1e-12); /* no resample is below 0 */
-    ok(*state, lcm_bootstrap_paired(*state, &p, &(lcm_series){a, NULL}, &(lcm_series){a, NULL}, 1, 100, 1));
+    assert_ok(*state, lcm_bootstrap_paired(*state, &p, &(lcm_series){a, NULL}, &(lcm_series){a, NULL}, 1, 100, 1));
     assert_true(p.diff == 0 && p.p == 1);
     b[0] = NAN;
-    ok(*state, lcm_bootstrap_paired(*state, &p, &(lcm_series){a, NULL}, &(lcm_series){b, NULL}, 1, 1, 1));
+    assert_ok(*state, lcm_bootstrap_paired(*state, &p, &(lcm_series){a, NULL}, &(lcm_series){b, NULL}, 1, 1, 1));
     assert_true(p.n == 0 && isnan(p.diff) && isnan(p.p));
 }
 
@@ -78,7 +73,7 @@ static void chance_is_not_called_real(void **state) {
         lcm_rng rng = lcm_rng_make(trial, LCM_RNG_TEST);
         lcm_paired p;
         for (int k = 0; k < 40; k++) a[k] = lcm_rng_normal(&rng), b[k] = lcm_rng_normal(&rng);
-        ok(*state, lcm_bootstrap_paired(*state, &p, &(lcm_series){a, NULL}, &(lcm_series){b, NULL}, 1, 40, 1));
+        assert_ok(*state, lcm_bootstrap_paired(*state, &p, &(lcm_series){a, NULL}, &(lcm_series){b, NULL}, 1, 40, 1));
         called += p.p < 0.05;
     }
     assert_in_range(called, 0, 10);
@@ -90,26 +85,26 @@ static void chance_is_not_called_real(void **state) {
 static void fill(lcm_ctx *ctx, lcm_results *r) {
     double *v, *w;
     size_t row;
-    ok(ctx, lcm_results_init(ctx, r, "next"));
-    ok(ctx, lcm_results_file(ctx, r, "a <b>.txt"));
-    ok(ctx, lcm_results_document(ctx, r, "a:1", 5));
-    ok(ctx, lcm_results_document(ctx, r, "a:2", 7));
+    assert_ok(ctx, lcm_results_init(ctx, r, "next"));
+    assert_ok(ctx, lcm_results_file(ctx, r, "a <b>.txt"));
+    assert_ok(ctx, lcm_results_document(ctx, r, "a:1", 5));
+    assert_ok(ctx, lcm_results_document(ctx, r, "a:2", 7));
     assert_int_equal(lcm_results_document(ctx, r, "a:1", 1), LCM_ERR_ARG);
-    ok(ctx, lcm_results_skip(ctx, r, "empty", 1));
-    ok(ctx, lcm_results_skip(ctx, r, "empty", 2));
+    assert_ok(ctx, lcm_results_skip(ctx, r, "empty", 1));
+    assert_ok(ctx, lcm_results_skip(ctx, r, "empty", 2));
     for (int seed = 1; seed <= 2; seed++) {
-        ok(ctx, lcm_results_row(ctx, &row, r, "ours", "two_tower", seed));
+        assert_ok(ctx, lcm_results_row(ctx, &row, r, "ours", "two_tower", seed));
         r->rows[row].parameters = 1000;
         r->rows[row].train = (lcm_train_record){.steps = 9, .items = 1e6, .unit = "concepts", .flops = 6e9, .seconds = 12.5, .seed = 3};
-        ok(ctx, lcm_results_metric(ctx, &v, NULL, r, row, "l2", LCM_BETTER_LOWER));
+        assert_ok(ctx, lcm_results_metric(ctx, &v, NULL, r, row, "l2", LCM_BETTER_LOWER));
         v[0] = seed, v[1] = 4;
-        ok(ctx, lcm_results_metric(ctx, &v, &w, r, row, "mi", LCM_BETTER_HIGHER));
+        assert_ok(ctx, lcm_results_metric(ctx, &v, &w, r, row, "mi", LCM_BETTER_HIGHER));
         v[0] = 1, v[1] = 2, w[0] = seed, w[1] = 3;
-        ok(ctx, lcm_results_corpus_metric(ctx, r, row, "bleu", LCM_BETTER_HIGHER, 10 * seed));
+        assert_ok(ctx, lcm_results_corpus_metric(ctx, r, row, "bleu", LCM_BETTER_HIGHER, 10 * seed));
         assert_int_equal(lcm_results_metric(ctx, &v, NULL, r, row, "l2", LCM_BETTER_LOWER), LCM_ERR_ARG);
     }
-    ok(ctx, lcm_results_row(ctx, &row, r, "mean", "baseline", LCM_NO_SEED));
-    ok(ctx, lcm_results_metric(ctx, &v, NULL, r, row, "ratio", LCM_BETTER_NEITHER)); /* nothing measured */
+    assert_ok(ctx, lcm_results_row(ctx, &row, r, "mean", "baseline", LCM_NO_SEED));
+    assert_ok(ctx, lcm_results_metric(ctx, &v, NULL, r, row, "ratio", LCM_BETTER_NEITHER)); /* nothing measured */
     json_object_set_new(r->facts, "beam", json_integer(1));
 }
 
@@ -119,10 +114,10 @@ static void seeds_become_one_row(void **state) {
     fill(*state, &r);
     assert_int_equal(r.skipped[0].n, 3);
     assert_int_equal(r.sentences, 12);
-    ok(*state, lcm_results_finish(*state, &r, 1));
+    assert_ok(*state, lcm_results_finish(*state, &r, 1));
     m = lcm_result_find(&r.rows[1], "mi");
     assert_near(m->mean, (2 * 1 + 3 * 2) / 5.0, 1e-15);
-    ok(*state, lcm_results_merge_seeds(*state, &r, 1));
+    assert_ok(*state, lcm_results_merge_seeds(*state, &r, 1));
     assert_int_equal(r.n_rows, 2);
     assert_int_equal(r.rows[0].n_seeds, 2);
     assert_int_equal(r.rows[0].seeds[1], 2);
@@ -144,10 +139,10 @@ static void json_gives_the_same_table(void **state) {
     lcm_results r, back;
     char *text, *again;
     fill(*state, &r);
-    ok(*state, lcm_results_merge_seeds(*state, &r, 1));
-    ok(*state, lcm_results_write(*state, &text, &r));
-    ok(*state, lcm_results_read(*state, &back, text, strlen(text), "text"));
-    ok(*state, lcm_results_write(*state, &again, &back));
+    assert_ok(*state, lcm_results_merge_seeds(*state, &r, 1));
+    assert_ok(*state, lcm_results_write(*state, &text, &r));
+    assert_ok(*state, lcm_results_read(*state, &back, text, strlen(text), "text"));
+    assert_ok(*state, lcm_results_write(*state, &again, &back));
     assert_string_equal(text, again); /* %.17g gives every double back */
     assert_true(back.rows[0].train.flops == 6e9 && back.rows[0].metrics[0].better == LCM_BETTER_LOWER);
     free(text);
@@ -160,10 +155,10 @@ static void no_infinite_values(void **state) {
     lcm_results r;
     double *v, *w;
     size_t row;
-    ok(*state, lcm_results_init(*state, &r, "t"));
-    ok(*state, lcm_results_document(*state, &r, "d", 1));
-    ok(*state, lcm_results_row(*state, &row, &r, "m", "k", 1));
-    ok(*state, lcm_results_metric(*state, &v, &w, &r, row, "x", LCM_BETTER_LOWER));
+    assert_ok(*state, lcm_results_init(*state, &r, "t"));
+    assert_ok(*state, lcm_results_document(*state, &r, "d", 1));
+    assert_ok(*state, lcm_results_row(*state, &row, &r, "m", "k", 1));
+    assert_ok(*state, lcm_results_metric(*state, &v, &w, &r, row, "x", LCM_BETTER_LOWER));
     v[0] = INFINITY;
     assert_int_equal(lcm_results_finish(*state, &r, 1), LCM_ERR_NUMERIC);
     v[0] = 1, w[0] = -1;
@@ -171,7 +166,7 @@ static void no_infinite_values(void **state) {
     w[0] = NAN;
     assert_int_equal(lcm_results_finish(*state, &r, 1), LCM_ERR_NUMERIC);
     w[0] = 0;
-    ok(*state, lcm_results_finish(*state, &r, 1));
+    assert_ok(*state, lcm_results_finish(*state, &r, 1));
     assert_true(isnan(r.rows[0].metrics[0].mean));
     lcm_results_free(&r);
 }
@@ -181,11 +176,11 @@ static void unequal_seeds_are_refused(void **state) {
     lcm_results r;
     double *v;
     size_t row;
-    ok(*state, lcm_results_init(*state, &r, "t"));
-    ok(*state, lcm_results_document(*state, &r, "d", 1));
+    assert_ok(*state, lcm_results_init(*state, &r, "t"));
+    assert_ok(*state, lcm_results_document(*state, &r, "d", 1));
     for (int seed = 1; seed <= 2; seed++) {
-        ok(*state, lcm_results_row(*state, &row, &r, "m", "k", seed));
-        ok(*state, lcm_results_metric(*state, &v, NULL, &r, row, seed == 1 ? "x" : "y", LCM_BETTER_LOWER));
+        assert_ok(*state, lcm_results_row(*state, &row, &r, "m", "k", seed));
+        assert_ok(*state, lcm_results_metric(*state, &v, NULL, &r, row, seed == 1 ? "x" : "y", LCM_BETTER_LOWER));
     }
     assert_int_equal(lcm_results_merge_seeds(*state, &r, 1), LCM_ERR_ARG);
     lcm_results_free(&r);
@@ -200,24 +195,24 @@ static void one_row(lcm_ctx *ctx, lcm_results *r, int first, int n, int step, do
     lcm_rng rng = lcm_rng_make(seed, LCM_RNG_TEST);
     double *v[3];
     size_t row;
-    ok(ctx, lcm_results_init(ctx, r, "t"));
+    assert_ok(ctx, lcm_results_init(ctx, r, "t"));
     for (int i = 0; i < n; i++) {
         char id[16];
         snprintf(id, sizeof id, "d%d", first + i * step);
-        ok(ctx, lcm_results_document(ctx, r, id, 1));
+        assert_ok(ctx, lcm_results_document(ctx, r, id, 1));
     }
-    ok(ctx, lcm_results_row(ctx, &row, r, "m", "k", LCM_NO_SEED));
-    ok(ctx, lcm_results_metric(ctx, &v[0], NULL, r, row, "up", LCM_BETTER_LOWER));
-    ok(ctx, lcm_results_metric(ctx, &v[1], NULL, r, row, "noise", LCM_BETTER_HIGHER));
-    ok(ctx, lcm_results_metric(ctx, &v[2], NULL, r, row, "flat", LCM_BETTER_HIGHER));
+    assert_ok(ctx, lcm_results_row(ctx, &row, r, "m", "k", LCM_NO_SEED));
+    assert_ok(ctx, lcm_results_metric(ctx, &v[0], NULL, r, row, "up", LCM_BETTER_LOWER));
+    assert_ok(ctx, lcm_results_metric(ctx, &v[1], NULL, r, row, "noise", LCM_BETTER_HIGHER));
+    assert_ok(ctx, lcm_results_metric(ctx, &v[2], NULL, r, row, "flat", LCM_BETTER_HIGHER));
     for (int i = 0; i < n; i++) {
         int d = first + i * step;
         v[0][i] = d % 7 + gain + 0.01 * (d % 3);
         v[1][i] = lcm_rng_normal(&rng);
         v[2][i] = d;
     }
-    ok(ctx, lcm_results_corpus_metric(ctx, r, row, "corpus", LCM_BETTER_HIGHER, gain));
-    ok(ctx, lcm_results_finish(ctx, r, 1));
+    assert_ok(ctx, lcm_results_corpus_metric(ctx, r, row, "corpus", LCM_BETTER_HIGHER, gain));
+    assert_ok(ctx, lcm_results_finish(ctx, r, 1));
 }
 
 static void comparison_pairs_documents_by_name(void **state) {
@@ -228,7 +223,7 @@ static void comparison_pairs_documents_by_name(void **state) {
     size_t n;
     one_row(*state, &a, 0, DOCS, 1, 0, 1);
     one_row(*state, &b, DOCS + 9, DOCS, -1, 0.5, 2); /* backwards, and the first ten are not in a */
-    ok(*state, lcm_compare_rows(*state, &c, &n, &a, 0, &b, 0, 1));
+    assert_ok(*state, lcm_compare_rows(*state, &c, &n, &a, 0, &b, 0, 1));
     assert_int_equal(n, 4);
     for (size_t i = 0; i < n; i++) assert_int_equal(c[i].verdict, want[i]);
     assert_int_equal(c[0].paired.n, DOCS - 10);
@@ -242,7 +237,7 @@ static void comparison_pairs_documents_by_name(void **state) {
     free(c);
     lcm_results_free(&b);
     one_row(*state, &b, 0, LCM_COMPARE_MIN - 1, 1, 0.5, 2);
-    ok(*state, lcm_compare_rows(*state, &c, &n, &a, 0, &b, 0, 1));
+    assert_ok(*state, lcm_compare_rows(*state, &c, &n, &a, 0, &b, 0, 1));
     assert_int_equal(c[0].verdict, LCM_VERDICT_FEW);
     free(c);
     lcm_results_free(&b);
@@ -270,21 +265,21 @@ static void pages_escape_what_files_say(void **state) {
     char *html, *md, *json;
     double *v;
     size_t row;
-    ok(*state, lcm_results_init(*state, &r, evil));
-    ok(*state, lcm_results_file(*state, &r, evil));
-    ok(*state, lcm_results_document(*state, &r, evil, 1));
-    ok(*state, lcm_results_skip(*state, &r, evil, 1));
+    assert_ok(*state, lcm_results_init(*state, &r, evil));
+    assert_ok(*state, lcm_results_file(*state, &r, evil));
+    assert_ok(*state, lcm_results_document(*state, &r, evil, 1));
+    assert_ok(*state, lcm_results_skip(*state, &r, evil, 1));
     json_object_set_new(r.facts, "<script>", json_string("<script>"));
-    ok(*state, lcm_results_row(*state, &row, &r, evil, evil, 1));
+    assert_ok(*state, lcm_results_row(*state, &row, &r, evil, evil, 1));
     snprintf(r.rows[row].train.unit, sizeof r.rows[row].train.unit, "<script>");
-    ok(*state, lcm_results_metric(*state, &v, NULL, &r, row, evil, LCM_BETTER_HIGHER));
+    assert_ok(*state, lcm_results_metric(*state, &v, NULL, &r, row, evil, LCM_BETTER_HIGHER));
     v[0] = 1.5;
-    ok(*state, lcm_results_metric(*state, &v, NULL, &r, row, "empty", LCM_BETTER_HIGHER));
-    ok(*state, lcm_results_corpus_metric(*state, &r, row, "huge", LCM_BETTER_HIGHER, 1e300));
-    ok(*state, lcm_results_finish(*state, &r, 1));
-    ok(*state, lcm_results_html(*state, &html, &r));
-    ok(*state, lcm_results_md(*state, &md, &r));
-    ok(*state, lcm_results_write(*state, &json, &r));
+    assert_ok(*state, lcm_results_metric(*state, &v, NULL, &r, row, "empty", LCM_BETTER_HIGHER));
+    assert_ok(*state, lcm_results_corpus_metric(*state, &r, row, "huge", LCM_BETTER_HIGHER, 1e300));
+    assert_ok(*state, lcm_results_finish(*state, &r, 1));
+    assert_ok(*state, lcm_results_html(*state, &html, &r));
+    assert_ok(*state, lcm_results_md(*state, &md, &r));
+    assert_ok(*state, lcm_results_write(*state, &json, &r));
     assert_null(strstr(html, "<script"));
     assert_null(strstr(md, "<script"));
     assert_true(count(html, "&#60;script&#62;") >= 8);
@@ -310,12 +305,12 @@ static void pages_escape_what_files_say(void **state) {
 static void pages_of_nothing(void **state) {
     lcm_results r;
     char *text;
-    ok(*state, lcm_results_init(*state, &r, "t"));
-    ok(*state, lcm_results_finish(*state, &r, 1));
-    ok(*state, lcm_results_md(*state, &text, &r));
+    assert_ok(*state, lcm_results_init(*state, &r, "t"));
+    assert_ok(*state, lcm_results_finish(*state, &r, 1));
+    assert_ok(*state, lcm_results_md(*state, &text, &r));
     assert_non_null(strstr(text, "documents: 0"));
     free(text);
-    ok(*state, lcm_results_html(*state, &text, &r));
+    assert_ok(*state, lcm_results_html(*state, &text, &r));
     assert_non_null(strstr(text, "</html>"));
     free(text);
     lcm_results_free(&r);
@@ -329,7 +324,7 @@ static void numbers_on_a_page(void **state) {
         lcm_page p = {.ctx = *state};
         char *text;
         lcm_page_number(&p, cases[i].v, 4);
-        ok(*state, lcm_page_finish(&p, &text));
+        assert_ok(*state, lcm_page_finish(&p, &text));
         assert_string_equal(text, cases[i].want);
         free(text);
     }

@@ -1,9 +1,6 @@
 /* Safetensors: round trip, what the reader must refuse, half precision over all 65536 values. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "harness/test.h"
 
-#include <cmocka.h>
 #include <fcntl.h>
 #include <math.h>
 #include <stdio.h>

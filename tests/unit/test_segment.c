@@ -2,11 +2,8 @@
  *
  * In the tables a bar marks where a sentence begins: the text is the string without its bars, and
  * cutting it must bring exactly the bars back. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "harness/test.h"
 
-#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,10 +1,6 @@
 /* data/store: what is written is read back at any shard size, and nothing else is believed. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "harness/fixture.h"
 
-#include <cmocka.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,31 +10,8 @@
 #include "base/half.h"
 #include "base/rng.h"
 #include "data/store.h"
-#include "harness/tmpdir.h"
 
 enum { DIM = 5, MAX_CONCEPTS = 400, MAX_DOCS = 60 };
-
-typedef struct fixture {
-    lcm_ctx *ctx;
-    char *dir;
-} fixture;
-
-static int setup(void **state) {
-    fixture *f = calloc(1, sizeof *f);
-    if (f == NULL) return -1;
-    f->ctx = lcm_ctx_new();
-    f->dir = tmpdir_new();
-    *state = f;
-    return 0;
-}
-
-static int teardown(void **state) {
-    fixture *f = *state;
-    tmpdir_free(f->dir);
-    lcm_ctx_free(f->ctx);
-    free(f);
-    return 0;
-}
 
 /* The same value in float16, float32 and double: multiples of 1/64 below 16. */
 static void make_vector(real *v, int64_t concept) {
@@ -374,14 +347,14 @@ static void verify_names_the_sentence(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(round_trip_at_any_shard_size, setup, teardown),
-        cmocka_unit_test_setup_teardown(half_rounds_to_nearest, setup, teardown),
-        cmocka_unit_test_setup_teardown(values_that_are_not_finite, setup, teardown),
-        cmocka_unit_test_setup_teardown(bad_arguments, setup, teardown),
-        cmocka_unit_test_setup_teardown(manifest_is_not_believed, setup, teardown),
-        cmocka_unit_test_setup_teardown(offsets_are_checked, setup, teardown),
-        cmocka_unit_test_setup_teardown(damage_is_found, setup, teardown),
-        cmocka_unit_test_setup_teardown(verify_names_the_sentence, setup, teardown),
+        cmocka_unit_test_setup_teardown(round_trip_at_any_shard_size, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(half_rounds_to_nearest, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(values_that_are_not_finite, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(bad_arguments, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(manifest_is_not_believed, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(offsets_are_checked, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(damage_is_found, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(verify_names_the_sentence, fixture_setup, fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,11 +1,7 @@
 /* The tape: failure sticks, a steady step allocates nothing, what is not asked for is not recorded;
  * and the values of the ops whose forward pass has no kernel of its own. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "harness/test.h"
 
-#include <cmocka.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

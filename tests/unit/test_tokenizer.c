@@ -1,9 +1,6 @@
 /* token/: training both model types on generated text, ids, round trips, errors, sharing. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "harness/test.h"
 
-#include <cmocka.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,10 +1,7 @@
 /* The training loop on a task of one layer: it learns, stops and resumes with the same bits, skips a
  * bad gradient, gives up on a bad parameter and names it, and allocates nothing in a steady step. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "harness/test.h"
 
-#include <cmocka.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,14 +1,10 @@
 /* Similarity search against brute force, and the files of `lcm eval xsim`. */
+#include "harness/test.h"
+
+#include <jansson.h>
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
-#include <jansson.h>
 
 #include "base/io.h"
 #include "base/rng.h"
@@ -26,10 +22,7 @@ typedef struct fixture {
     char *dir, sonar[512], a[512], b[512], extra[512];
 } fixture;
 
-#define OK(call)                                                                                             \
-    do {                                                                                                     \
-        if ((call) != LCM_OK) fail_msg("%s", lcm_ctx_message(f->ctx));                                       \
-    } while (0)
+#define OK(call) assert_ok(f->ctx, call)
 
 static void place(fixture *f, char *path, size_t size, const char *name) {
     snprintf(path, size, "%s", tmpdir_path(f->dir, name));

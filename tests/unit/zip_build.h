@@ -2,11 +2,8 @@
 #ifndef ZIP_BUILD_H
 #define ZIP_BUILD_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
+#include "harness/test.h"
 
-#include <cmocka.h>
 #include <string.h>
 
 #include "base/mem.h"
