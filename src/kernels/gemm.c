@@ -1,9 +1,10 @@
-/* Matrix products: oneDNN in f32, portable loops otherwise. The only file that names oneDNN. */
+/* Matrix products: oneDNN in f32 (one row: gemv.h), portable loops otherwise. The only file that names oneDNN. */
 #include "kernels/gemm.h"
 
 #include <omp.h>
 #include <string.h>
 
+#include "kernels/gemv.h"
 #include "kernels/simd.h"
 
 /* i-k-j order: the inner loop runs along rows of B and C, which the compiler vectorises. */
@@ -89,6 +90,10 @@ void lcm_k_gemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, real alpha, c
     if (m == 0 || n == 0) return;
     if (k == 0) { /* oneDNN leaves C alone then, whatever beta */
         lcm_k_gemm_ref(ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+        return;
+    }
+    if (m == 1 && !ta && tb && alpha == 1 && beta == 0) {
+        lcm_k_gemv(c, b, ldb, a, n, k, solo ? 1 : threads);
         return;
     }
     block_signals(&signals);

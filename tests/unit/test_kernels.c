@@ -11,6 +11,7 @@
 #include "kernels/act.h"
 #include "kernels/attention.h"
 #include "kernels/gemm.h"
+#include "kernels/gemv.h"
 #include "kernels/norm.h"
 #include "kernels/rows.h"
 #include "kernels/xent.h"
@@ -70,7 +71,7 @@ static void check_gemm(gemm_fn f, bool ta, bool tb, int64_t m, int64_t n, int64_
 
 static void gemm_all_shapes(void **state) {
     static const int64_t sizes[][3] = {{1, 1, 1}, {1, 7, 5}, {7, 1, 5}, {5, 7, 1}, {3, 5, 7}, {17, 33, 9}, {31, 16, 65},
-                                       {64, 64, 64}, {2, 3, 0}};
+                                       {64, 64, 64}, {2, 3, 0}, {1, 9, 50}, {1, 3, 16}, {1, 66, 37}};
     static const gemm_fn both[] = {lcm_k_gemm, lcm_k_gemm_ref};
     (void)state;
     for (int f = 0; f < 2; f++)
@@ -83,6 +84,22 @@ static void gemm_all_shapes(void **state) {
             }
     for (int flags = 0; flags < 4; flags++) /* above the size where oneDNN gets all threads */
         check_gemm(lcm_k_gemm, flags & 1, flags & 2, 150, 151, 153, 1, 1);
+}
+
+/* A row's sum is the same alone, among others and with any number of threads. */
+static void gemv_rows_stand_alone(void **state) {
+    enum { N = 23, K = 53, LD = 60 };
+    real *w = randoms(N * LD, 1), *x = randoms(K, 2), y[3][N], one;
+    (void)state;
+    for (int t = 0; t < 3; t++) lcm_k_gemv(y[t], w, LD, x, N, K, 3 * t + 1);
+    assert_memory_equal(y[0], y[1], sizeof y[0]);
+    assert_memory_equal(y[0], y[2], sizeof y[0]);
+    for (int o = 0; o < N; o++) {
+        lcm_k_gemv(&one, w + o * LD, LD, x, 1, K, 1);
+        assert_memory_equal(&one, &y[0][o], sizeof one);
+    }
+    free(w);
+    free(x);
 }
 
 static void gemm_of_nothing(void **state) {
@@ -495,6 +512,7 @@ static void same_bits_for_any_thread_count(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gemm_all_shapes),
+        cmocka_unit_test(gemv_rows_stand_alone),
         cmocka_unit_test(gemm_of_nothing),
         cmocka_unit_test(activations),
         cmocka_unit_test(norms),
