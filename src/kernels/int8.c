@@ -8,7 +8,11 @@
 #include "kernels/avx512.h"
 #include "kernels/simd.h"
 
-enum { BLOCK = 14, GROUP_BYTES = LCM_I8_PANEL * LCM_I8_GROUP };
+enum {
+    BLOCK = 14,
+    GROUP_BYTES = LCM_I8_PANEL * LCM_I8_GROUP,
+    AHEAD = 8192, /* bytes of weights that are asked for before their turn */
+};
 
 int64_t lcm_i8_panels(int64_t out) { return (out + LCM_I8_PANEL - 1) / LCM_I8_PANEL; }
 
@@ -214,6 +218,10 @@ VNNI_INLINE void tile(int32_t *out, const int8_t *q, const uint8_t *w, int64_t G
 #pragma GCC unroll 4
         for (int k = 0; k < split; k++, q += rows * LCM_I8_GROUP, w += GROUP_BYTES) {
             __m512i w0 = _mm512_loadu_si512(w), w1 = _mm512_loadu_si512(w + 64);
+            if (rows >= 5) { /* fewer rows do nothing but wait for memory, and the hardware's own guess is better */
+                _mm_prefetch((const char *)w + AHEAD, _MM_HINT_T1);
+                _mm_prefetch((const char *)w + AHEAD + 64, _MM_HINT_T1);
+            }
 #pragma GCC unroll 14
             for (int r = 0; r < rows; r++) {
                 int32_t four;

@@ -265,6 +265,18 @@ printf '[1]' >bad; expect 3 export $S -o x -p bad; says err "JSON object"
 expect 2 export $S; says err "--out is missing"
 expect 3 export sentences -o x; expect 1 export nowhere -o x; [ -e x ] && fail "a failed export left a file"
 
+# ---- quantize ----
+expect 0 quantize $S -o int8.safetensors --text sentences --sentences 3 --tensors --selftest
+says out "sentences   3"; says out "cosine"; says out "ffn.inner_proj.weight"
+expect 0 selftest int8.safetensors; says out ": ok"
+expect 0 info int8.safetensors; says out "U8"
+[ "$(space int8.safetensors)" = "$(space $S)" ] || fail "quantize changes the space"
+expect 0 quantize $S -o bf16.safetensors --dtype bf16; says out "matrices"
+expect 1 quantize int8.safetensors -o x; says err "int8 already"
+expect 1 quantize bundle/lcm.safetensors -o x; says err "int8 is for SONAR models"
+expect 2 quantize $S; says err "--out is missing"
+[ -e x ] && fail "a failed quantize left a file"
+
 # ---- eval ----
 M=bundle/lcm.safetensors
 expect 0 eval --help; says out "reconstruct"; says out "stories"; silent err
