@@ -63,6 +63,7 @@ typedef struct lcm_eval_run_opts {
     const char *train_store;           /* of the baselines mean and nearest */
     const char *coherence;             /* discriminator for the metric "coherence"; NULL: without */
     const char *fluency;               /* calibration for the metric "fluency" (lcm_eval_fluency); NULL: without */
+    const char *scorer;                /* file of kind "llama" for the metrics "mi" and "mi_compat"; NULL: without */
     const int64_t *seeds;              /* one evaluation each, of systems that draw */
     size_t n_seeds;
     int64_t max_documents;             /* in place of the task's; 0: the task's */
@@ -79,7 +80,8 @@ LCM_API lcm_status lcm_eval_run(lcm_ctx *ctx, char **results, char **report, siz
 
 /* Calibrates the token model `model` (a file of kind "llama") to tell acceptable sentences: `pairs` has BLiMP's, an object
  * with "good", "bad" and "uid" a line. Half of the phenomena are fitted on, the others measured on. max_pairs: about so
- * many, evenly spread; 0: all. Writes the file `out`; *report (lcm_free) is JSON with the fit and its accuracy. */
+ * many, evenly spread; 0: all. Writes the file `out`; *report (lcm_free) is JSON with the fit, its accuracy, and "warning"
+ * (logged, too) when that is no better than chance. */
 LCM_API lcm_status lcm_eval_fluency(lcm_ctx *ctx, char **report, const char *model, const char *pairs, int64_t max_pairs,
                                     const char *out);
 

@@ -25,6 +25,8 @@ typedef struct run {
     lcm_store *train;
     lcm_coherence *coherence;
     lcm_fluency fluency;       /* file.model NULL: none */
+    lcm_llama_file likelihood; /* of `scorer`; model NULL: none */
+    lcm_scorer scorer;
     json_t *failed, *systems;  /* names and why; what is worth telling of a system */
     json_t *lines;             /* of texts.jsonl */
     real *x, *ends;            /* concepts of the documents and the endings, in the space `vectors_of` */
@@ -156,6 +158,22 @@ static lcm_status open_coherence(lcm_ctx *ctx, run *r) {
     return st;
 }
 
+static json_t *fluency_json(lcm_ctx *ctx, const lcm_fluency_fit *fit) {
+    char warning[256];
+    json_t *j = lcm_config_write(fit, lcm_fluency_fields);
+    if (lcm_fluency_warning(warning, sizeof warning, fit)) {
+        lcm_log(ctx, LCM_LOG_WARN, "%s", warning);
+        lcm_report_set(&j, "warning", json_string(warning));
+    }
+    return j;
+}
+
+static lcm_status open_fluency(lcm_ctx *ctx, run *r) {
+    LCM_TRY(lcm_fluency_load(ctx, &r->fluency, r->o->fluency));
+    lcm_report_set(&r->results.facts, "fluency", fluency_json(ctx, &r->fluency.fit));
+    return LCM_OK;
+}
+
 /* Only token models choose an ending without concepts. */
 static bool needs_vectors(const run *r) {
     return r->task.kind == LCM_EVAL_NEXT || (r->task.kind == LCM_EVAL_CLOZE && r->o->n_baselines + r->o->n_remotes > 0);
@@ -185,7 +203,8 @@ static lcm_status open_inputs(lcm_ctx *ctx, run *r) {
     LCM_TRY(check_options(ctx, o));
     LCM_TRY(lcm_eval_task_load(ctx, &r->task, o->task));
     if (o->max_documents) r->task.max_documents = o->max_documents;
-    LCM_TRY(lcm_task_check_metrics(ctx, &r->task, (o->coherence ? LCM_NEEDS_COHERENCE : 0u) | (o->fluency ? LCM_NEEDS_FLUENCY : 0u)));
+    LCM_TRY(lcm_task_check_metrics(ctx, &r->task, (o->coherence ? LCM_NEEDS_COHERENCE : 0u) | (o->fluency ? LCM_NEEDS_FLUENCY : 0u) |
+                                                      (o->scorer ? LCM_NEEDS_SCORER : 0u)));
     if (o->out) LCM_TRY(lcm_mkdirs(ctx, o->out));
     LCM_TRY(lcm_results_init(ctx, &r->results, r->task.name));
     LCM_TRY(lcm_task_data_read(ctx, &r->data, &r->results, &r->task, o->data, o->n_data));
@@ -193,9 +212,10 @@ static lcm_status open_inputs(lcm_ctx *ctx, run *r) {
     if (needs_vectors(r) && r->codec == NULL) LCM_FAIL(ctx, LCM_ERR_ARG, "a task of kind '%s' needs an autoencoder", lcm_eval_kind_names[r->task.kind]);
     if (o->train_store) LCM_TRY(open_store(ctx, r));
     if (o->coherence && !on_vectors(r)) LCM_TRY(open_coherence(ctx, r));
-    if (o->fluency && !on_vectors(r)) {
-        LCM_TRY(lcm_fluency_load(ctx, &r->fluency, o->fluency));
-        lcm_report_set(&r->results.facts, "fluency", lcm_config_write(&r->fluency.fit, lcm_fluency_fields));
+    if (o->fluency && !on_vectors(r)) LCM_TRY(open_fluency(ctx, r));
+    if (o->scorer && !on_vectors(r)) {
+        LCM_TRY(lcm_llama_load(ctx, &r->likelihood, o->scorer, false));
+        r->scorer = (lcm_scorer){.score = lcm_mi_score_llama, .self = &r->likelihood};
     }
     return check_systems(ctx, r);
 }
@@ -237,7 +257,8 @@ static lcm_status judge(lcm_ctx *ctx, run *r, size_t row, const lcm_eval_judge *
 
 static lcm_status score_texts(lcm_ctx *ctx, run *r, size_t row, const lcm_sentences *written) {
     lcm_written w = {.given = &r->data.given, .reference = &r->data.reference, .text = written, .codec = r->codec,
-                     .coherence = r->coherence, .fluency = r->fluency.file.model ? &r->fluency : NULL};
+                     .coherence = r->coherence, .fluency = r->fluency.file.model ? &r->fluency : NULL,
+                     .scorer = r->likelihood.model ? &r->scorer : NULL};
     LCM_TRY(lcm_task_score_texts(ctx, &r->results, row, &r->task, &w));
     for (size_t i = 0; i < r->o->n_judges; i++) LCM_TRY(judge(ctx, r, row, &r->o->judges[i], &w));
     return LCM_OK;
@@ -478,6 +499,9 @@ static lcm_status finish(lcm_ctx *ctx, run *r, size_t *n_failed) {
         lcm_space_format(space, r->space);
         lcm_report_set(facts, "space", json_string(space));
     }
+    if (r->likelihood.model)
+        lcm_report_set(facts, "scorer", json_pack("{s:s, s:I, s:I}", "file", r->o->scorer, "parameters", (json_int_t)r->likelihood.model->params.count,
+                                                  "documents_beyond_window", (json_int_t)r->scorer.too_long));
     lcm_report_set(facts, "systems", json_incref(r->systems));
     if (*n_failed) lcm_report_set(facts, "failed", json_incref(r->failed));
     if (*facts == NULL || r->systems == NULL || r->failed == NULL) LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: results");
@@ -514,6 +538,7 @@ static void close_run(run *r) {
     free(r->ends);
     lcm_coherence_free(r->coherence);
     lcm_fluency_close(&r->fluency);
+    lcm_llama_file_close(&r->likelihood);
     lcm_store_close(r->train);
     lcm_codec_free(r->own_codec);
     lcm_coder_close(&r->coder);
@@ -571,5 +596,5 @@ lcm_status lcm_eval_fluency(lcm_ctx *ctx, char **report, const char *model, cons
     st = lcm_fluency_calibrate(ctx, &fit, &file, pairs, max_pairs);
     lcm_llama_file_close(&file);
     if (st == LCM_OK) st = lcm_fluency_save(ctx, &fit, model, pairs, out);
-    return st ? st : lcm_report_finish(ctx, report, lcm_config_write(&fit, lcm_fluency_fields));
+    return st ? st : lcm_report_finish(ctx, report, fluency_json(ctx, &fit));
 }

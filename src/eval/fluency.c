@@ -178,6 +178,18 @@ lcm_status lcm_fluency_calibrate(lcm_ctx *ctx, lcm_fluency_fit *out, const lcm_l
     return st;
 }
 
+/* The two sentences of a pair are not independent: the deviation is that of pairs. */
+bool lcm_fluency_warning(char *out, size_t cap, const lcm_fluency_fit *f) {
+    double chance = 0.5 + 1.96 * 0.5 / sqrt(fmax(1, (double)f->held_out_pairs));
+    bool reversed = f->slope <= 0, guessed = f->sentence_accuracy <= chance;
+    if (cap) *out = '\0';
+    if (reversed || guessed)
+        snprintf(out, cap, "the calibration of fluency %s: it puts %.1f %% of the sentences of %" PRId64 " held-out pairs on the right side, guessing up to %.1f %%",
+                 reversed ? "is reversed, likelier sentences rate lower" : "is no better than chance", 100 * f->sentence_accuracy,
+                 f->held_out_pairs, 100 * fmin(1, chance));
+    return reversed || guessed;
+}
+
 /* ---- files ---- */
 
 typedef struct head {

@@ -37,6 +37,10 @@ lcm_status lcm_fluency_save(lcm_ctx *ctx, const lcm_fluency_fit *fit, const char
 lcm_status lcm_fluency_load(lcm_ctx *ctx, lcm_fluency *out, const char *path);
 void lcm_fluency_close(lcm_fluency *f); /* leaves it empty */
 
+/* A sentence about a calibration that does not tell good from bad: less likely sentences rate higher, or the share of
+ * sentences on the right side is below what 1.96 standard deviations of guessing reach. False, and "" in out: it does. */
+bool lcm_fluency_warning(char *out, size_t cap, const lcm_fluency_fit *f);
+
 /* values (documents): mean P of a document's sentences, NAN without any; weights (documents): their number. */
 lcm_status lcm_fluency_score(lcm_ctx *ctx, double *values, double *weights, const lcm_fluency *f, const lcm_sentences *text);
 

@@ -78,19 +78,36 @@ static lcm_status rouge_1(lcm_ctx *ctx, double *value, const whole *w) { return 
 static lcm_status rouge_2(lcm_ctx *ctx, double *value, const whole *w) { return rouge_of(ctx, value, w, LCM_ROUGE_2); }
 static lcm_status rouge_l(lcm_ctx *ctx, double *value, const whole *w) { return rouge_of(ctx, value, w, LCM_ROUGE_L); }
 
-static lcm_status ovl3_of(lcm_ctx *ctx, double *value, const whole *w) {
-    lcm_overlap o;
-    LCM_TRY(lcm_overlap_measure(ctx, &o, w->text.data, w->text.len, w->given.data, w->given.len));
-    *value = o.ovl3;
+#define OVERLAP(name, field)                                                                                   \
+    static lcm_status name(lcm_ctx *ctx, double *value, const whole *w) {                                       \
+        lcm_overlap o;                                                                                          \
+        LCM_TRY(lcm_overlap_measure(ctx, &o, w->text.data, w->text.len, w->given.data, w->given.len));          \
+        *value = o.field;                                                                                       \
+        return LCM_OK;                                                                                          \
+    }
+OVERLAP(ovl3_of, ovl3)
+OVERLAP(rep4_of, rep4)
+OVERLAP(ovl3_compat, ovl_compat)
+OVERLAP(rep4_compat, rep_compat)
+OVERLAP(word_ratio, word_ratio)
+
+static lcm_status edit_distance(lcm_ctx *ctx, double *value, const whole *w) {
+    lcm_edits e;
+    LCM_TRY(lcm_edit_words(ctx, &e, w->text.data, w->text.len, w->reference.data, w->reference.len));
+    if (e.longer) *value = (double)e.distance / (double)e.longer;
     return LCM_OK;
 }
 
-static lcm_status rep4_of(lcm_ctx *ctx, double *value, const whole *w) {
-    lcm_overlap o;
-    LCM_TRY(lcm_overlap_measure(ctx, &o, w->text.data, w->text.len, w->given.data, w->given.len));
-    *value = o.rep4;
+static lcm_status longest_common(lcm_ctx *ctx, double *value, const whole *w) {
+    lcm_edits e;
+    LCM_TRY(lcm_edit_words(ctx, &e, w->text.data, w->text.len, w->reference.data, w->reference.len));
+    *value = (double)e.common;
     return LCM_OK;
 }
+
+static lcm_status distinct_1(lcm_ctx *ctx, double *value, const whole *w) { return lcm_distinct(ctx, value, w->text.data, w->text.len, 1); }
+static lcm_status distinct_2(lcm_ctx *ctx, double *value, const whole *w) { return lcm_distinct(ctx, value, w->text.data, w->text.len, 2); }
+static lcm_status distinct_3(lcm_ctx *ctx, double *value, const whole *w) { return lcm_distinct(ctx, value, w->text.data, w->text.len, 3); }
 
 #define ON_TEXTS(fn)                                                                                     \
     static lcm_status all_##fn(lcm_ctx *ctx, double *values, double *weights, const lcm_written *w) {   \
@@ -104,6 +121,43 @@ ON_TEXTS(rouge_2)
 ON_TEXTS(rouge_l)
 ON_TEXTS(ovl3_of)
 ON_TEXTS(rep4_of)
+ON_TEXTS(ovl3_compat)
+ON_TEXTS(rep4_compat)
+ON_TEXTS(word_ratio)
+ON_TEXTS(edit_distance)
+ON_TEXTS(longest_common)
+ON_TEXTS(distinct_1)
+ON_TEXTS(distinct_2)
+ON_TEXTS(distinct_3)
+
+/* Appends the sentences of document d, a line each. */
+static lcm_status put_lines(lcm_ctx *ctx, lcm_buf *out, const lcm_sentences *s, int64_t d) {
+    int64_t n, first = lcm_sentences_doc(s, d, &n);
+    for (int64_t i = first; i < first + n; i++) {
+        size_t len;
+        const char *text = lcm_sentences_at(s, i, &len);
+        LCM_TRY(lcm_buf_append(ctx, out, text, len));
+        LCM_TRY(lcm_buf_append(ctx, out, "\n", 1));
+    }
+    return LCM_OK;
+}
+
+static lcm_status rouge_lsum(lcm_ctx *ctx, double *values, double *weights, const lcm_written *w) {
+    lcm_buf text = {0}, reference = {0};
+    lcm_prf r[LCM_ROUGE_KINDS];
+    lcm_status st = LCM_OK;
+    (void)weights;
+    for (int64_t d = 0; st == LCM_OK && d < w->text->n_docs; d++) {
+        text.len = reference.len = 0;
+        st = put_lines(ctx, &text, w->text, d);
+        if (st == LCM_OK) st = put_lines(ctx, &reference, w->reference, d);
+        if (st == LCM_OK) st = lcm_rouge(ctx, r, text.data, text.len, reference.data, reference.len, true);
+        values[d] = r[LCM_ROUGE_LSUM].f;
+    }
+    lcm_buf_free(&text);
+    lcm_buf_free(&reference);
+    return st;
+}
 
 /* Share of a document's sentences that the set has when their turn comes. */
 static lcm_status share_seen(lcm_ctx *ctx, double *value, double *weight, const lcm_sentences *s, int64_t d, lcm_strset *set,
@@ -169,19 +223,83 @@ static lcm_status fluency(lcm_ctx *ctx, double *values, double *weights, const l
     return lcm_fluency_score(ctx, values, weights, w->fluency, w->text);
 }
 
+/* Items: the sentences of document d of the text, each behind the context and the text before it. */
+static lcm_status fill_items(lcm_ctx *ctx, lcm_mi_item *items, lcm_buf *lines, const lcm_written *w, int64_t d) {
+    int64_t n, first = lcm_sentences_doc(w->text, d, &n);
+    size_t at;
+    LCM_TRY(put_lines(ctx, lines, w->given, d));
+    at = lines->len;
+    LCM_TRY(put_lines(ctx, lines, w->text, d));
+    for (int64_t i = 0; i < n; i++) {
+        items[i] = (lcm_mi_item){.context = lines->data, .context_len = at};
+        items[i].sentence = lcm_sentences_at(w->text, first + i, &items[i].len);
+        at += items[i].len + 1;
+    }
+    return LCM_OK;
+}
+
+/* room (2 n): of n sentences. A text that is beyond the scorer's window is counted, and its document has no value. */
+static lcm_status mi_of(lcm_ctx *ctx, double *value, double *weight, double *room, const lcm_mi_item *items, int64_t n, lcm_scorer *s,
+                        const lcm_mi_opts *o) {
+    double sum = 0;
+    lcm_status st = lcm_mutual_info(ctx, room, room + n, s->score, s->self, items, (size_t)n, o);
+    *weight = 0;
+    if (st == LCM_ERR_LIMIT) s->too_long++;
+    if (st) return st == LCM_ERR_LIMIT ? LCM_OK : st;
+    for (int64_t i = 0; i < n; i++)
+        if (room[n + i] > 0) sum += room[i] * room[n + i], *weight += room[n + i];
+    if (*weight > 0) *value = sum / *weight;
+    return LCM_OK;
+}
+
+static lcm_status mutual_info(lcm_ctx *ctx, double *values, double *weights, const lcm_written *w, bool compat) {
+    lcm_mi_opts o = lcm_mi_defaults();
+    lcm_buf lines = {0};
+    lcm_status st = LCM_OK;
+    o.compat = compat;
+    for (int64_t d = 0; st == LCM_OK && d < w->text->n_docs; d++) {
+        int64_t n;
+        lcm_mi_item *items = NULL;
+        double *room = NULL;
+        lcm_sentences_doc(w->text, d, &n);
+        lines.len = 0;
+        st = lcm_calloc(ctx, &items, (size_t)n + 1, sizeof *items);
+        if (st == LCM_OK) st = lcm_calloc(ctx, &room, 2 * (size_t)n + 1, sizeof *room);
+        if (st == LCM_OK) st = fill_items(ctx, items, &lines, w, d);
+        if (st == LCM_OK) st = mi_of(ctx, &values[d], &weights[d], room, items, n, w->scorer, &o);
+        free(items);
+        free(room);
+    }
+    lcm_buf_free(&lines);
+    return st;
+}
+static lcm_status mi(lcm_ctx *ctx, double *v, double *weights, const lcm_written *w) { return mutual_info(ctx, v, weights, w, false); }
+static lcm_status mi_compat(lcm_ctx *ctx, double *v, double *weights, const lcm_written *w) { return mutual_info(ctx, v, weights, w, true); }
+
 const lcm_text_metric lcm_text_metrics[] = {
     {"rouge1", LCM_BETTER_HIGHER, LCM_NEEDS_NOTHING, false, all_rouge_1},
     {"rouge2", LCM_BETTER_HIGHER, LCM_NEEDS_NOTHING, false, all_rouge_2},
     {"rougeL", LCM_BETTER_HIGHER, LCM_NEEDS_NOTHING, false, all_rouge_l},
+    {"rougeLsum", LCM_BETTER_HIGHER, LCM_NEEDS_NOTHING, false, rouge_lsum},
     {"chrf", LCM_BETTER_HIGHER, LCM_NEEDS_NOTHING, false, all_chrf_of},
     {"coherence", LCM_BETTER_HIGHER, LCM_NEEDS_COHERENCE, false, coherence},
     {"fluency", LCM_BETTER_HIGHER, LCM_NEEDS_FLUENCY, true, fluency},
+    {"mi", LCM_BETTER_HIGHER, LCM_NEEDS_SCORER, true, mi},
+    {"mi_compat", LCM_BETTER_HIGHER, LCM_NEEDS_SCORER, true, mi_compat},
+    {"edit_distance", LCM_BETTER_LOWER, LCM_NEEDS_NOTHING, false, all_edit_distance},
+    {"longest_common", LCM_BETTER_HIGHER, LCM_NEEDS_NOTHING, false, all_longest_common},
     {"ovl3", LCM_BETTER_NEITHER, LCM_NEEDS_NOTHING, false, all_ovl3_of},
     {"rep4", LCM_BETTER_LOWER, LCM_NEEDS_NOTHING, false, all_rep4_of},
+    {"ovl3_compat", LCM_BETTER_NEITHER, LCM_NEEDS_NOTHING, false, all_ovl3_compat},
+    {"rep4_compat", LCM_BETTER_LOWER, LCM_NEEDS_NOTHING, false, all_rep4_compat},
+    {"distinct_1", LCM_BETTER_NEITHER, LCM_NEEDS_NOTHING, false, all_distinct_1},
+    {"distinct_2", LCM_BETTER_NEITHER, LCM_NEEDS_NOTHING, false, all_distinct_2},
+    {"distinct_3", LCM_BETTER_NEITHER, LCM_NEEDS_NOTHING, false, all_distinct_3},
     {"copied", LCM_BETTER_LOWER, LCM_NEEDS_NOTHING, true, copied},
     {"repeated", LCM_BETTER_LOWER, LCM_NEEDS_NOTHING, true, repeated},
     {"sentences", LCM_BETTER_NEITHER, LCM_NEEDS_NOTHING, false, count_sentences},
     {"words", LCM_BETTER_NEITHER, LCM_NEEDS_NOTHING, false, all_words_of},
+    {"word_ratio", LCM_BETTER_NEITHER, LCM_NEEDS_NOTHING, false, all_word_ratio},
     {0},
 };
 
@@ -221,7 +339,8 @@ bool lcm_task_wants(const lcm_eval_task *task, const char *metric) {
 }
 
 lcm_status lcm_task_score_texts(lcm_ctx *ctx, lcm_results *r, size_t row, const lcm_eval_task *task, const lcm_written *w) {
-    unsigned there = (w->coherence ? LCM_NEEDS_COHERENCE : 0u) | (w->fluency ? LCM_NEEDS_FLUENCY : 0u);
+    unsigned there = (w->coherence ? LCM_NEEDS_COHERENCE : 0u) | (w->fluency ? LCM_NEEDS_FLUENCY : 0u) |
+                     (w->scorer ? LCM_NEEDS_SCORER : 0u);
     for (const lcm_text_metric *m = lcm_text_metrics; m->name; m++) {
         double *values, *weights = NULL;
         if (!lcm_task_wants(task, m->name) || (m->needs & ~there)) continue;

@@ -3,9 +3,17 @@
 #define LCM_EVAL_TASK_SCORE_H
 
 #include "eval/fluency.h"
+#include "eval/mutual_info.h"
 #include "eval/next_concept.h"
 #include "eval/task_data.h"
 #include "lcm/coherence.h"
+
+/* A language model that tells likelihoods. */
+typedef struct lcm_scorer {
+    lcm_score_texts_fn score;
+    void *self;
+    int64_t too_long; /* grows: documents without a value, for one of their texts is beyond the model's window */
+} lcm_scorer;
 
 /* What a system wrote, beside what it was given and what truly follows: documents by the same number. */
 typedef struct lcm_written {
@@ -13,9 +21,10 @@ typedef struct lcm_written {
     lcm_codec *codec;               /* of `coherence`; NULL without */
     const lcm_coherence *coherence; /* or NULL */
     const lcm_fluency *fluency;     /* or NULL */
+    lcm_scorer *scorer;             /* or NULL */
 } lcm_written;
 
-typedef enum lcm_needs { LCM_NEEDS_NOTHING = 0, LCM_NEEDS_COHERENCE = 1, LCM_NEEDS_FLUENCY = 2 } lcm_needs;
+typedef enum lcm_needs { LCM_NEEDS_NOTHING = 0, LCM_NEEDS_COHERENCE = 1, LCM_NEEDS_FLUENCY = 2, LCM_NEEDS_SCORER = 4 } lcm_needs;
 
 /* One measure of written text. */
 typedef struct lcm_text_metric {

@@ -247,6 +247,26 @@ static void logistic_fit(void **state) {
     assert_true(isfinite(slope) && isfinite(offset));
 }
 
+static void calibrations_that_do_not_tell(void **state) {
+    static const struct {
+        double slope, accuracy;
+        int64_t pairs;
+        const char *says;
+    } c[] = {{2, 0.9, 100, ""},
+             {2, 0.6, 100, ""}, /* 0.598 is what guessing reaches */
+             {2, 0.59, 100, "is no better than chance: it puts 59.0 % of the sentences of 100 held-out pairs on the right side, guessing up to 59.8 %"},
+             {2, 0.9, 1, "is no better than chance"},
+             {-2, 0.4, 100, "is reversed, likelier sentences rate lower: it puts 40.0 %"},
+             {0, 0.9, 100, "is reversed"}};
+    char out[256];
+    (void)state;
+    for (size_t i = 0; i < sizeof c / sizeof *c; i++) {
+        const lcm_fluency_fit fit = {.slope = c[i].slope, .held_out_pairs = c[i].pairs, .sentence_accuracy = c[i].accuracy};
+        assert_true(lcm_fluency_warning(out, sizeof out, &fit) == (c[i].says[0] != '\0'));
+        if (strstr(out, c[i].says) == NULL) fail_msg("%s", out);
+    }
+}
+
 static const char pairs[] = "{\"good\": \"The cat sat.\", \"bad\": \"The cat sit.\", \"uid\": \"a\"}\n"
                             "{\"good\": \"Tom ran.\", \"bad\": \"Tom runned.\", \"uid\": \"b\"}\n"
                             "{\"good\": \"They were.\", \"bad\": \"They was.\", \"uid\": \"a\"}\n"
@@ -303,7 +323,7 @@ static void calibration_file(void **state) {
 
 /* ---- token models as systems ---- */
 
-static json_t *run(fixture *f, const char *task, const char *data, const char *fluency) {
+static json_t *run(fixture *f, const char *task, const char *data, const char *fluency, const char *scorer) {
     lcm_eval_model model = {"small", f->llama};
     lcm_eval_run_opts o = lcm_eval_run_defaults();
     char *text;
@@ -315,6 +335,7 @@ static json_t *run(fixture *f, const char *task, const char *data, const char *f
     o.models = &model;
     o.n_models = 1;
     o.fluency = fluency;
+    o.scorer = scorer;
     ok(f, lcm_eval_run(f->ctx, &text, NULL, &failed, &o));
     root = json_loads(text, 0, NULL);
     assert_non_null(root);
@@ -339,19 +360,23 @@ static void token_models_run_tasks(void **state) {
     char *report;
     ok(f, lcm_eval_fluency(f->ctx, &report, f->llama, path, 0, out));
     lcm_free(report);
-    root = run(f, "{\"format\": 1, \"kind\": \"completion\", \"given\": 2, \"sentences\": 2, \"metrics\": [\"sentences\", \"fluency\"]}", text, out);
+    root = run(f, "{\"format\": 1, \"kind\": \"completion\", \"given\": 2, \"sentences\": 2, \"metrics\": [\"sentences\", \"fluency\"]}", text, out, NULL);
     assert_string_equal(json_string_value(json_object_get(json_array_get(json_object_get(root, "rows"), 0), "kind")), "llama");
     assert_non_null(metric(root, "sentences"));
     assert_non_null(metric(root, "fluency"));
     assert_non_null(json_object_get(json_object_get(json_object_get(root, "facts"), "fluency"), "pair_accuracy"));
+    assert_non_null(json_object_get(json_object_get(json_object_get(root, "facts"), "fluency"), "warning")); /* two pairs show nothing */
     assert_int_equal(json_array_size(json_object_get(json_array_get(json_object_get(root, "rows"), 0), "seeds")), 0);
     json_decref(root);
-    root = run(f, "{\"format\": 1, \"kind\": \"completion\", \"given\": 2, \"temperature\": 1}", text, NULL);
+    root = run(f, "{\"format\": 1, \"kind\": \"completion\", \"given\": 2, \"temperature\": 1}", text, NULL, f->llama);
     assert_int_equal(json_array_size(json_object_get(json_array_get(json_object_get(root, "rows"), 0), "seeds")), 1);
     assert_null(metric(root, "fluency"));
+    assert_int_equal(json_array_size(json_object_get(metric(root, "mi"), "values")), 2);
+    assert_true(json_is_real(json_object_get(metric(root, "mi_compat"), "mean")));
+    assert_true(json_integer_value(json_object_get(json_object_get(json_object_get(root, "facts"), "scorer"), "parameters")) > 0);
     json_decref(root);
     /* without an autoencoder: endings are chosen by likelihood; a tie, then the same pair both ways round */
-    root = run(f, "{\"format\": 1, \"kind\": \"cloze\", \"metrics\": [\"accuracy\"]}", items, NULL);
+    root = run(f, "{\"format\": 1, \"kind\": \"cloze\", \"metrics\": [\"accuracy\"]}", items, NULL, NULL);
     values = json_object_get(metric(root, "accuracy"), "values");
     assert_true(json_number_value(json_array_get(values, 0)) == 0.5);
     assert_true(json_number_value(json_array_get(values, 1)) + json_number_value(json_array_get(values, 2)) == 1);
@@ -362,6 +387,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(discriminator_learns_an_order), cmocka_unit_test(score_is_what_the_header_says),
         cmocka_unit_test(training_refuses),              cmocka_unit_test(damaged_discriminators),
+        cmocka_unit_test(calibrations_that_do_not_tell),
         cmocka_unit_test(logistic_fit),                  cmocka_unit_test(calibration_file),
         cmocka_unit_test(token_models_run_tasks),
     };
