@@ -11,12 +11,27 @@ void lcm_stories_free(lcm_stories *s) {
     lcm_sentences_free(&s->text);
     free(s->x);
     free(s->back);
+    free(s->own);
+    free(s->own_back);
     memset(s, 0, sizeof *s);
 }
 
 static lcm_status alloc(lcm_ctx *ctx, lcm_stories *s, int64_t n) {
     LCM_TRY(lcm_calloc(ctx, &s->x, (size_t)(n * s->D) + 1, sizeof *s->x));
     return lcm_calloc(ctx, &s->back, (size_t)(n * s->D) + 1, sizeof *s->back);
+}
+
+/* Round trip of the text itself. */
+static lcm_status encode_own(lcm_ctx *ctx, lcm_stories *s, lcm_codec *codec, const lcm_beam_opts *beam) {
+    lcm_sentences again = {0};
+    size_t values = (size_t)(s->text.n * s->D) + 1;
+    lcm_status st = lcm_calloc(ctx, &s->own, values, sizeof *s->own);
+    if (st == LCM_OK) st = lcm_calloc(ctx, &s->own_back, values, sizeof *s->own_back);
+    if (st == LCM_OK) st = lcm_sentences_encode(ctx, s->own, NULL, codec, &s->text, 0, s->text.n);
+    if (st == LCM_OK) st = lcm_sentences_decode(ctx, &again, codec, s->own, s->text.n, beam);
+    if (st == LCM_OK) st = lcm_sentences_encode(ctx, s->own_back, NULL, codec, &again, 0, again.n);
+    lcm_sentences_free(&again);
+    return st;
 }
 
 /* ---- real text ---- */
@@ -66,6 +81,7 @@ lcm_status lcm_stories_real(lcm_ctx *ctx, lcm_stories *out, lcm_codec *codec, co
     if (st == LCM_OK) st = lcm_sentences_decode(ctx, &back, codec, r.x, r.text.n, beam);
     if (st == LCM_OK) st = lcm_sentences_encode(ctx, r.back, NULL, codec, &back, 0, back.n);
     if (st == LCM_OK && decoded) st = replace_text(ctx, &r.text, &back);
+    if (st == LCM_OK) st = encode_own(ctx, &r, codec, beam);
     lcm_sentences_free(&back);
     if (st) lcm_stories_free(&r);
     else *out = r;
@@ -133,6 +149,7 @@ lcm_status lcm_stories_generate(lcm_ctx *ctx, lcm_stories *out, lcm_codec *codec
     if (st == LCM_OK) st = lcm_calloc(ctx, &r.where, (size_t)(prompts->n * r.max), sizeof *r.where);
     if (st == LCM_OK) st = lcm_generate(ctx, &g, m, prompts, &c, &hooks);
     if (st == LCM_OK) st = gather(ctx, &s, &r, &g);
+    if (st == LCM_OK) st = encode_own(ctx, &s, codec, beam);
     lcm_generated_free(&g);
     lcm_sentences_free(&r.text);
     free(r.x);
@@ -156,6 +173,7 @@ static double distinct_1(const lcm_story_counts *c) { return lcm_surface_ngrams(
 static double distinct_2(const lcm_story_counts *c) { return lcm_surface_ngrams(&c->surface, 2); }
 static double distinct_3(const lcm_story_counts *c) { return lcm_surface_ngrams(&c->surface, 3); }
 static double round_trip(const lcm_story_counts *c) { return c->l2_r; }
+static double round_trip_text(const lcm_story_counts *c) { return c->l2_r_text; }
 static double stop_length(const lcm_story_counts *c) { return (double)c->stops[LCM_STOP_LENGTH]; }
 static double stop_end(const lcm_story_counts *c) { return (double)c->stops[LCM_STOP_EOS]; }
 static double stop_repeat(const lcm_story_counts *c) { return (double)c->stops[LCM_STOP_REPETITION]; }
@@ -171,6 +189,7 @@ const lcm_story_column lcm_story_columns[] = {{"sentences", sentences},
                                               {"distinct_2", distinct_2},
                                               {"distinct_3", distinct_3},
                                               {"l2_r", round_trip},
+                                              {"l2_r_text", round_trip_text},
                                               {"stop_length", stop_length},
                                               {"stop_end_of_text", stop_end},
                                               {"stop_repetition", stop_repeat},
@@ -180,7 +199,7 @@ static_assert(sizeof lcm_story_columns / sizeof *lcm_story_columns == LCM_STORY_
 lcm_status lcm_stories_measure(lcm_ctx *ctx, double *values, const lcm_stories *s, const lcm_strset *vocab) {
     lcm_story_counts c = {.surface.vocab = vocab};
     lcm_status st = LCM_OK;
-    double l2 = 0;
+    double l2 = 0, own = 0;
     for (int64_t d = 0, i = 0; st == LCM_OK && d < s->text.n_docs; d++) {
         lcm_surface_begin(&c.surface);
         for (; st == LCM_OK && i < s->text.doc_end[d]; i++) {
@@ -188,9 +207,11 @@ lcm_status lcm_stories_measure(lcm_ctx *ctx, double *values, const lcm_stories *
             const char *text = lcm_sentences_at(&s->text, i, &len);
             st = lcm_surface_add(ctx, &c.surface, text, len);
             l2 += lcm_l2(s->back + i * s->D, s->x + i * s->D, s->D);
+            own += lcm_l2(s->own_back + i * s->D, s->own + i * s->D, s->D);
         }
     }
     c.l2_r = per(l2, s->text.n);
+    c.l2_r_text = per(own, s->text.n);
     memcpy(c.stops, s->stops, sizeof c.stops);
     for (int i = 0; i < LCM_STORY_COLUMNS; i++) values[i] = lcm_story_columns[i].value(&c);
     lcm_surface_free(&c.surface);

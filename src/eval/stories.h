@@ -13,6 +13,8 @@ typedef struct lcm_stories {
     lcm_sentences text;
     real *x;    /* (text.n, D) concept of each sentence: as predicted, or encoded from real text */
     real *back; /* (text.n, D) encode(decode(x)) */
+    real *own;  /* (text.n, D) encode(text): what is read back with text feedback */
+    real *own_back; /* (text.n, D) encode(decode(own)) */
     int64_t D, stops[LCM_STOPS];
 } lcm_stories;
 
@@ -33,6 +35,7 @@ lcm_status lcm_stories_generate(lcm_ctx *ctx, lcm_stories *out, lcm_codec *codec
 typedef struct lcm_story_counts {
     lcm_surface surface;
     double l2_r;                         /* mean ||back - x|| */
+    double l2_r_text;                    /* mean ||own_back - own|| */
     int64_t stops[LCM_STOPS];
 } lcm_story_counts;
 
@@ -42,7 +45,7 @@ typedef struct lcm_story_column {
 } lcm_story_column;
 
 extern const lcm_story_column lcm_story_columns[]; /* ends with name = NULL */
-enum { LCM_STORY_COLUMNS = 14 };
+enum { LCM_STORY_COLUMNS = 15 };
 
 /* vocab may be NULL. values (LCM_STORY_COLUMNS). */
 lcm_status lcm_stories_measure(lcm_ctx *ctx, double *values, const lcm_stories *s, const lcm_strset *vocab);
