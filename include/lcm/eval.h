@@ -130,7 +130,8 @@ LCM_API lcm_eval_stories_opts lcm_eval_stories_defaults(void);
 /* Continues documents and counts: doubled words per 1000, share of words outside the vocabulary,
  * distinct sentences and n-grams, sentence length, why stories ended, and ||encode(decode(v)) - v||
  * of the generated concepts. The same for the real continuations, and for these after the
- * autoencoder, which no concept model can do better than. "stories" lists those asked for. */
+ * autoencoder, which no concept model can do better than. "stories" lists those asked for.
+ * LCM_ERR_ARG: a model that was tuned to answer, with sentences around its prompts (lcm_eval_run puts them there). */
 LCM_API lcm_status lcm_eval_stories(lcm_ctx *ctx, char **report, const lcm_eval_stories_opts *opts);
 
 typedef enum lcm_eval_margin { LCM_EVAL_MARGIN_RATIO = 0, LCM_EVAL_MARGIN_DISTANCE, LCM_EVAL_MARGIN_ABSOLUTE } lcm_eval_margin;

@@ -191,7 +191,7 @@ static void fill_info(lcm_bundle *b) {
                                 .end_of_text = b->model ? b->prompt.end_of_text : b->config.end_of_text, .lang = b->config.lang,
                                 .dim = b->sonar.config.model_dim, .kind = b->model ? b->model->type->name : NULL,
                                 .max_concepts = b->model ? b->model->max_seq_len : 0, .generation = b->config.generate,
-                                .instructed = b->prompt.source_prefix[0] || b->prompt.source_suffix[0] || b->prompt.target_prefix[0]};
+                                .instructed = lcm_affixes_any(&b->prompt)};
     memcpy(b->info.space, b->sonar.space_hex, sizeof b->info.space);
 }
 

@@ -4,6 +4,7 @@
 
 #include "api/eval_int.h"
 #include "eval/stories.h"
+#include "sonar/affixes.h"
 
 typedef struct bench {
     const lcm_eval_stories_opts *o;
@@ -147,6 +148,15 @@ static lcm_status run_model(lcm_ctx *ctx, bench *b, const lcm_model *m, const ch
     return st;
 }
 
+/* Stories are continued from their own sentences alone. */
+static lcm_status refuse_instructed(lcm_ctx *ctx, const lcm_model_meta *meta) {
+    lcm_affix_texts texts = {.end_of_text = ""};
+    if (meta->prompt) LCM_TRY(lcm_config_read(ctx, &texts, lcm_affix_fields, meta->prompt, "lcm.prompt"));
+    if (lcm_affixes_any(&texts))
+        LCM_FAIL(ctx, LCM_ERR_ARG, "tuned to answer prompts with sentences of its own around them: measure it with a task file (lcm eval run)");
+    return LCM_OK;
+}
+
 static lcm_status eval_model(lcm_ctx *ctx, bench *b, const char *path) {
     lcm_model_meta meta;
     lcm_model *m;
@@ -154,7 +164,8 @@ static lcm_status eval_model(lcm_ctx *ctx, bench *b, const char *path) {
     bool has_end;
     lcm_status st;
     LCM_TRY(lcm_eval_load_model(ctx, &m, &meta, path, &b->coder));
-    st = lcm_calloc(ctx, &end, (size_t)b->D, sizeof *end);
+    st = refuse_instructed(ctx, &meta);
+    if (st == LCM_OK) st = lcm_calloc(ctx, &end, (size_t)b->D, sizeof *end);
     if (st == LCM_OK) st = encode_end(ctx, b, end, &has_end, &meta);
     if (st == LCM_OK) st = run_model(ctx, b, m, path, has_end ? end : NULL);
     lcm_model_meta_free(&meta);

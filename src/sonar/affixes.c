@@ -60,6 +60,10 @@ lcm_status lcm_affixes_encode(lcm_ctx *ctx, lcm_affixes *out, const lcm_affix_te
     return LCM_OK;
 }
 
+bool lcm_affixes_any(const lcm_affix_texts *texts) {
+    return texts->source_prefix[0] || texts->source_suffix[0] || texts->target_prefix[0];
+}
+
 void lcm_affixes_free(lcm_affixes *a) {
     for (int i = 0; i < LCM_N_AFFIXES; i++) free(a->x[i]);
     memset(a, 0, sizeof *a);

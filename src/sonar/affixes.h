@@ -34,6 +34,9 @@ typedef struct lcm_affixes {
     int64_t n[LCM_N_AFFIXES];
 } lcm_affixes;
 
+/* Whether sentences stand around source or target; the end of text alone does not count. */
+bool lcm_affixes_any(const lcm_affix_texts *texts);
+
 /* lang of the segmenter, NULL = "en". *out is empty on failure. */
 lcm_status lcm_affixes_encode(lcm_ctx *ctx, lcm_affixes *out, const lcm_affix_texts *texts, lcm_codec *codec,
                               const char *lang);

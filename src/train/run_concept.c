@@ -43,15 +43,11 @@ static config defaults(void) {
     return c;
 }
 
-static bool has_text(const lcm_affix_texts *t) {
-    return t->source_prefix[0] || t->source_suffix[0] || t->target_prefix[0] || t->end_of_text[0];
-}
-
 static lcm_status read_config(lcm_ctx *ctx, config *c, const json_t *given) {
     static const char *const raw[] = {"model", NULL}; /* of the kind, read by the registry */
     *c = defaults();
     LCM_TRY(lcm_run_config(ctx, c, fields, given, raw));
-    if (!c->task.supervised && has_text(&c->prompt)) LCM_FAIL(ctx, LCM_ERR_ARG, "config.prompt: only with task.supervised true");
+    if (!c->task.supervised && lcm_affixes_any(&c->prompt)) LCM_FAIL(ctx, LCM_ERR_ARG, "config.prompt: only with task.supervised true");
     memcpy(c->prompt.end_of_text, c->end_of_text, sizeof c->end_of_text);
     return LCM_OK;
 }
@@ -98,7 +94,7 @@ static lcm_status encode_affixes(lcm_ctx *ctx, state *s, const config *c) {
     lcm_sonar_file f;
     lcm_codec *codec = NULL;
     lcm_status st;
-    if (!has_text(&c->prompt)) return LCM_OK;
+    if (!lcm_affixes_any(&c->prompt) && c->prompt.end_of_text[0] == '\0') return LCM_OK;
     if (c->sonar[0] == '\0') LCM_FAIL(ctx, LCM_ERR_ARG, "config.sonar: needed to encode the end of text; or set end_of_text to \"\"");
     LCM_TRY(lcm_sonar_load(ctx, &f, c->sonar, LCM_SONAR_ENCODER));
     st = LCM_OK;

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/io.h"
 #include "base/rng.h"
+#include "harness/sonar_toy.h"
 
 lcm_llama_config toy_llama_config(bool grouped) {
     lcm_llama_config c = lcm_llama_config_default();
@@ -32,14 +32,7 @@ lcm_llama *toy_llama(lcm_ctx *ctx, const lcm_llama_config *c, bool with_grad) {
     return m;
 }
 
-lcm_tokenizer *toy_llama_tokenizer(lcm_ctx *ctx) {
-    lcm_buf bytes = {0};
-    lcm_tokenizer *tok = NULL;
-    if (lcm_read_file(ctx, &bytes, TEST_DATA "/golden/spm/toy_unigram.model", 1 << 20) == LCM_OK)
-        lcm_tokenizer_load(ctx, &tok, bytes.data, bytes.len, NULL, 0, 0);
-    lcm_buf_free(&bytes);
-    return tok;
-}
+lcm_tokenizer *toy_llama_tokenizer(lcm_ctx *ctx) { return toy_tokenizer(ctx, NULL, 0); }
 
 static bool is_case(const char *name) { return strncmp(name, "model.", 6) != 0; }
 

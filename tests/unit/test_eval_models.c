@@ -32,28 +32,6 @@ typedef struct fixture {
 
 /* ---- files ---- */
 
-static void write_sonar(fixture *f) {
-    lcm_sonar_config c = {.model_dim = DIM, .encoder_layers = 1, .decoder_layers = 1, .attn_heads = 2, .ffn_inner_dim = 24,
-                          .max_seq_len = 24};
-    lcm_buf model = {0}, out = {0};
-    lcm_tokenizer *tok;
-    lcm_sonar *m;
-    ok(f, lcm_read_file(f->ctx, &model, TEST_DATA "/golden/spm/toy_unigram.model", 1 << 24));
-    ok(f, lcm_tokenizer_load(f->ctx, &tok, model.data, model.len, NULL, 0, 0));
-    c.vocab_size = lcm_tokenizer_size(tok);
-    ok(f, lcm_sonar_new(f->ctx, &m, &c, LCM_SONAR_BOTH, false));
-    for (size_t i = 0; i < m->params.n; i++) {
-        lcm_param *p = m->params.items[i];
-        portable_fill(p->t.x, p->t.rows * p->t.cols, "eval/", p->name);
-    }
-    ok(f, lcm_sonar_write(f->ctx, &out, m, NULL, tok, LCM_DT_F32, 0, NULL, NULL));
-    ok(f, lcm_write_file(f->ctx, f->sonar, out.data, out.len));
-    lcm_sonar_free(m);
-    lcm_tokenizer_free(tok);
-    lcm_buf_free(&model);
-    lcm_buf_free(&out);
-}
-
 static lcm_model *new_base(fixture *f) {
     lcm_base_config c = toy_base_config();
     lcm_model *m;
@@ -106,7 +84,7 @@ static int setup(void **state) {
     strncpy(f.base, tmpdir_path(f.dir, "base.safetensors"), sizeof f.base - 1);
     strncpy(f.tower, tmpdir_path(f.dir, "tower.safetensors"), sizeof f.tower - 1);
     strncpy(f.store, tmpdir_path(f.dir, "store"), sizeof f.store - 1);
-    write_sonar(&f);
+    toy_sonar_write(f.ctx, f.sonar, DIM, "eval/", NULL, 0);
     ok(&f, lcm_sonar_load(f.ctx, &f.file, f.sonar, LCM_SONAR_BOTH));
     ok(&f, lcm_codec_new(f.ctx, &f.codec, &f.file));
     save(&f, new_base(&f), f.base);
@@ -576,6 +554,37 @@ static void report_of_stories(void **state) {
     }
 }
 
+/* Its prompts have sentences of the model's own around them, which continued documents would lack. */
+static void stories_of_an_instructed_model_are_refused(void **state) {
+    fixture *f = *state;
+    const char *input = tmpdir_write(f->dir, "prompts.txt", prompts_text, strlen(prompts_text));
+    const char *path = tmpdir_path(f->dir, "tuned.safetensors");
+    lcm_model_save_opts save_opts = {.dtype = LCM_DT_F32, .space = f->file.space};
+    lcm_eval_stories_opts o = lcm_eval_stories_defaults();
+    lcm_model *m = new_base(f);
+    char *text = NULL;
+    o.sonar = f->sonar;
+    o.models = &path;
+    o.n_models = 1;
+    o.prompts = &input;
+    o.n_prompts = 1;
+    o.given = 2;
+    o.generation.concepts = 1;
+    for (int around = 0; around < 2; around++) { /* an end of text alone stands around nothing */
+        json_t *prompt = json_pack("{s:s, s:s}", "source_suffix", around ? "Answer." : "", "end_of_text", "End.");
+        save_opts.prompt = prompt;
+        ok(f, lcm_model_save(f->ctx, m, &save_opts, path));
+        json_decref(prompt);
+        assert_int_equal(lcm_eval_stories(f->ctx, &text, &o), around ? LCM_ERR_ARG : LCM_OK);
+        if (around) {
+            assert_null(text);
+            assert_non_null(strstr(lcm_ctx_message(f->ctx), "tuned.safetensors"));
+        }
+        lcm_free(text);
+    }
+    lcm_model_free(m);
+}
+
 /* Distance of x from the encoding of its decoding. */
 static double round_trip(fixture *f, const real *x, const lcm_beam_opts *beam) {
     lcm_buf text = {0};
@@ -620,6 +629,7 @@ int main(void) {
         cmocka_unit_test(report_of_next),
         cmocka_unit_test(report_of_reconstruct),
         cmocka_unit_test(report_of_stories),
+        cmocka_unit_test(stories_of_an_instructed_model_are_refused),
         cmocka_unit_test(nearest_hypothesis_is_nearer),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -37,28 +37,6 @@ typedef struct fixture {
 
 /* ---- files ---- */
 
-static void write_sonar(fixture *f) {
-    lcm_sonar_config c = {.model_dim = DIM, .encoder_layers = 1, .decoder_layers = 1, .attn_heads = 2, .ffn_inner_dim = 24,
-                          .max_seq_len = 24};
-    lcm_buf model = {0}, out = {0};
-    lcm_tokenizer *tok;
-    lcm_sonar *m;
-    ok(f, lcm_read_file(f->ctx, &model, TEST_DATA "/golden/spm/toy_unigram.model", 1 << 24));
-    ok(f, lcm_tokenizer_load(f->ctx, &tok, model.data, model.len, NULL, 0, 0));
-    c.vocab_size = lcm_tokenizer_size(tok);
-    ok(f, lcm_sonar_new(f->ctx, &m, &c, LCM_SONAR_BOTH, false));
-    for (size_t i = 0; i < m->params.n; i++) {
-        lcm_param *p = m->params.items[i];
-        portable_fill(p->t.x, p->t.rows * p->t.cols, "eval/", p->name);
-    }
-    ok(f, lcm_sonar_write(f->ctx, &out, m, NULL, tok, LCM_DT_F32, 0, NULL, NULL));
-    ok(f, lcm_write_file(f->ctx, f->sonar, out.data, out.len));
-    lcm_sonar_free(m);
-    lcm_tokenizer_free(tok);
-    lcm_buf_free(&model);
-    lcm_buf_free(&out);
-}
-
 static void write_bundle(fixture *f) {
     static const char json[] = "{\"format\": 1, \"sonar\": \"sonar.safetensors\", \"lcm\": \"lcm.safetensors\","
                                " \"generate\": {\"beam\": 1, \"steps\": 3}}";
@@ -108,7 +86,7 @@ static int setup(void **state) {
     strncpy(f.store, tmpdir_path(f.dir, "store"), sizeof f.store - 1);
     ok(&f, lcm_mkdirs(f.ctx, f.bundle));
     strncpy(f.sonar, tmpdir_path(f.bundle, "sonar.safetensors"), sizeof f.sonar - 1);
-    write_sonar(&f);
+    toy_sonar_write(f.ctx, f.sonar, DIM, "eval/", NULL, 0);
     ok(&f, lcm_sonar_load(f.ctx, &f.file, f.sonar, LCM_SONAR_BOTH));
     ok(&f, lcm_codec_new(f.ctx, &f.codec, &f.file));
     write_bundle(&f);

@@ -31,28 +31,6 @@ typedef struct fixture {
 
 #define OK(call) assert_ok(f->ctx, call)
 
-static void write_sonar(fixture *f) {
-    lcm_sonar_config c = {.model_dim = D, .encoder_layers = 1, .decoder_layers = 1, .attn_heads = 2, .ffn_inner_dim = 24,
-                          .max_seq_len = 24};
-    lcm_buf model = {0}, out = {0};
-    lcm_tokenizer *tok;
-    lcm_sonar *m;
-    OK(lcm_read_file(f->ctx, &model, TEST_DATA "/golden/spm/toy_unigram.model", 1 << 24));
-    OK(lcm_tokenizer_load(f->ctx, &tok, model.data, model.len, NULL, 0, 0));
-    c.vocab_size = lcm_tokenizer_size(tok);
-    OK(lcm_sonar_new(f->ctx, &m, &c, LCM_SONAR_BOTH, false));
-    for (size_t i = 0; i < m->params.n; i++) {
-        lcm_param *p = m->params.items[i];
-        portable_fill(p->t.x, p->t.rows * p->t.cols, "fragility/", p->name);
-    }
-    OK(lcm_sonar_write(f->ctx, &out, m, NULL, tok, LCM_DT_F32, 0, NULL, NULL));
-    OK(lcm_write_file(f->ctx, f->sonar, out.data, out.len));
-    lcm_sonar_free(m);
-    lcm_tokenizer_free(tok);
-    lcm_buf_free(&model);
-    lcm_buf_free(&out);
-}
-
 static lcm_store *make_store(fixture *f, const char *dir, int64_t n) {
     lcm_store_report report = {0};
     lcm_shard *shard;
@@ -81,7 +59,7 @@ static int setup(void **state) {
     f->dir = tmpdir_new();
     strncpy(f->sonar, tmpdir_path(f->dir, "sonar.safetensors"), sizeof f->sonar - 1);
     strncpy(f->store, tmpdir_path(f->dir, "store"), sizeof f->store - 1);
-    write_sonar(f);
+    toy_sonar_write(f->ctx, f->sonar, D, "fragility/", NULL, 0);
     OK(lcm_sonar_load(f->ctx, &f->file, f->sonar, LCM_SONAR_BOTH));
     OK(lcm_codec_new(f->ctx, &f->codec, &f->file));
     nc.dim = D;

@@ -28,30 +28,8 @@ static void place(fixture *f, char *path, size_t size, const char *name) {
     snprintf(path, size, "%s", tmpdir_path(f->dir, name));
 }
 
-static void write_sonar(fixture *f) {
-    static const char *const langs[] = {"eng_Latn", "fra_Latn"};
-    lcm_sonar_config c = {.model_dim = 12, .encoder_layers = 1, .decoder_layers = 1, .attn_heads = 2, .ffn_inner_dim = 24,
-                          .max_seq_len = 24};
-    lcm_buf model = {0}, out = {0};
-    lcm_tokenizer *tok;
-    lcm_sonar *m;
-    OK(lcm_read_file(f->ctx, &model, TEST_DATA "/golden/spm/toy_unigram.model", 1 << 24));
-    OK(lcm_tokenizer_load(f->ctx, &tok, model.data, model.len, langs, 2, 0));
-    c.vocab_size = lcm_tokenizer_size(tok);
-    OK(lcm_sonar_new(f->ctx, &m, &c, LCM_SONAR_BOTH, false));
-    for (size_t i = 0; i < m->params.n; i++) {
-        lcm_param *p = m->params.items[i];
-        portable_fill(p->t.x, p->t.rows * p->t.cols, "xsim/", p->name);
-    }
-    OK(lcm_sonar_write(f->ctx, &out, m, NULL, tok, LCM_DT_F32, 0, NULL, NULL));
-    OK(lcm_write_file(f->ctx, f->sonar, out.data, out.len));
-    lcm_sonar_free(m);
-    lcm_tokenizer_free(tok);
-    lcm_buf_free(&model);
-    lcm_buf_free(&out);
-}
-
 static int setup(void **state) {
+    static const char *const langs[] = {"eng_Latn", "fra_Latn"};
     fixture *f = calloc(1, sizeof *f);
     if (f == NULL) return -1;
     f->ctx = lcm_ctx_new();
@@ -60,7 +38,7 @@ static int setup(void **state) {
     place(f, f->a, sizeof f->a, "a.txt");
     place(f, f->b, sizeof f->b, "b.txt");
     place(f, f->extra, sizeof f->extra, "extra.txt");
-    write_sonar(f);
+    toy_sonar_write(f->ctx, f->sonar, 12, "xsim/", langs, 2);
     *state = f;
     return 0;
 }
