@@ -1,7 +1,7 @@
 /* Products of one row, W[n,k] x[k]: oneDNN's sgemm against lcm_k_gemv, one thread, interleaved, with the weights of a
  * model that no cache holds (64 MB) and with one matrix again and again. GB/s of weights, medians of CPU time.
  *
- *   gemv */
+ *   row_product */
 #include <dnnl.h>
 #include <omp.h>
 #include <stdbool.h>
