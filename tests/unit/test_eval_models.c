@@ -10,9 +10,7 @@
 #include "eval/cloze.h"
 #include "eval/distance.h"
 #include "eval/next_concept.h"
-#include "harness/sonar_toy.h"
-#include "harness/tmpdir.h"
-#include "harness/toy_models.h"
+#include "harness/eval_world.h"
 #include "lcm/eval.h"
 #include "lcm/generate.h"
 #include "lcm/model_io.h"
@@ -20,88 +18,9 @@
 
 enum { DIM = TOY_D };
 
-typedef struct fixture {
-    lcm_ctx *ctx;
-    char *dir;
-    char sonar[512], base[512], tower[512], store[512];
-    lcm_sonar_file file;
-    lcm_codec *codec;
-} fixture;
+typedef eval_world fixture;
 
 #define ok(f, call) assert_ok((f)->ctx, call)
-
-/* ---- files ---- */
-
-static lcm_model *new_base(fixture *f) {
-    lcm_base_config c = toy_base_config();
-    lcm_model *m;
-    ok(f, lcm_model_create(f->ctx, &m, "base", &c, false));
-    toy_randomize(m, 1);
-    return m;
-}
-
-static lcm_model *new_tower(fixture *f) {
-    lcm_two_tower_config c = toy_two_tower_config();
-    lcm_model *m;
-    ok(f, lcm_model_create(f->ctx, &m, "two_tower", &c, false));
-    toy_randomize(m, 2);
-    return m;
-}
-
-static void save(fixture *f, lcm_model *m, const char *path) {
-    lcm_model_save_opts o = {.dtype = LCM_DT_F32, .space = f->file.space};
-    ok(f, lcm_model_save(f->ctx, m, &o, path));
-    lcm_model_free(m);
-}
-
-/* Documents of 1 … 4 concepts around those of toy_concepts. */
-static lcm_store *make_store(fixture *f, const char *dir, int64_t docs, int64_t D, const char *space) {
-    real *x = toy_concepts(docs * 4, D, 5);
-    lcm_store_report report = {0};
-    lcm_shard *shard;
-    lcm_store *s;
-    ok(f, lcm_mkdirs(f->ctx, dir));
-    ok(f, lcm_shard_new(f->ctx, &shard, D, LCM_DT_F32));
-    for (int64_t d = 0, at = 0; d < docs; d++) {
-        bool kept;
-        for (int64_t i = 0; i <= d * 7 % 4; i++, at++) ok(f, lcm_shard_add(f->ctx, shard, x + at * D, "word", 4));
-        ok(f, lcm_shard_end_doc(f->ctx, shard, &kept));
-    }
-    ok(f, lcm_shard_write(f->ctx, shard, dir, 0, space, &report));
-    ok(f, lcm_store_finish(f->ctx, dir, 1, NULL));
-    ok(f, lcm_store_open(f->ctx, &s, dir));
-    lcm_shard_free(shard);
-    free(x);
-    return s;
-}
-
-static int setup(void **state) {
-    static fixture f;
-    memset(&f, 0, sizeof f);
-    f.ctx = lcm_ctx_new();
-    f.dir = tmpdir_new();
-    strncpy(f.sonar, tmpdir_path(f.dir, "sonar.safetensors"), sizeof f.sonar - 1);
-    strncpy(f.base, tmpdir_path(f.dir, "base.safetensors"), sizeof f.base - 1);
-    strncpy(f.tower, tmpdir_path(f.dir, "tower.safetensors"), sizeof f.tower - 1);
-    strncpy(f.store, tmpdir_path(f.dir, "store"), sizeof f.store - 1);
-    toy_sonar_write(f.ctx, f.sonar, DIM, "eval/", NULL, 0);
-    ok(&f, lcm_sonar_load(f.ctx, &f.file, f.sonar, LCM_SONAR_BOTH));
-    ok(&f, lcm_codec_new(f.ctx, &f.codec, &f.file));
-    save(&f, new_base(&f), f.base);
-    save(&f, new_tower(&f), f.tower);
-    lcm_store_close(make_store(&f, f.store, 12, DIM, f.file.space_hex));
-    *state = &f;
-    return 0;
-}
-
-static int teardown(void **state) {
-    fixture *f = *state;
-    lcm_codec_free(f->codec);
-    lcm_sonar_file_close(&f->file);
-    tmpdir_free(f->dir);
-    lcm_ctx_free(f->ctx);
-    return 0;
-}
 
 /* ---- forecasters ---- */
 
@@ -153,7 +72,7 @@ static void assert_near_rows(const real *a, const real *b, int64_t n) {
 static void forecast_is_one_step_of_generation(void **state) {
     fixture *f = *state;
     documents d = make_documents(300, DIM);
-    lcm_model *m = new_base(f);
+    lcm_model *m = eval_world_base(f);
     lcm_generate_config c = lcm_generate_config_default();
     lcm_predict_config pc = {.sampler = c.sampler};
     lcm_forecaster fc = lcm_forecast_model(m, "file", &pc);
@@ -175,7 +94,7 @@ static void forecast_is_one_step_of_generation(void **state) {
 static void positions_do_not_depend_on_what_is_asked(void **state) {
     fixture *f = *state;
     documents all = make_documents(9, DIM), one = make_documents(9, DIM);
-    lcm_model *m = new_tower(f);
+    lcm_model *m = eval_world_tower(f);
     lcm_predict_config pc = {.sampler = lcm_sampler_config_default()};
     lcm_forecaster fc;
     pc.sampler.steps = 4;
@@ -207,7 +126,7 @@ static void positions_do_not_depend_on_what_is_asked(void **state) {
 
 static void context_longer_than_the_model_is_refused(void **state) {
     fixture *f = *state;
-    lcm_model *m = new_base(f); /* reads 32 */
+    lcm_model *m = eval_world_base(f); /* reads 32 */
     real *x = toy_concepts(33, DIM, 1), p[DIM];
     int32_t off[2] = {0, 33}, from = 33, to = 34;
     lcm_forecast_job job = {1, DIM, x, off, &from, &to};
@@ -224,7 +143,7 @@ static void context_longer_than_the_model_is_refused(void **state) {
 static void baselines_against_loops(void **state) {
     enum { D = 6, DOCS = 900 };
     fixture *f = *state;
-    lcm_store *s = make_store(f, tmpdir_path(f->dir, "train"), DOCS, D, "0123456789abcdef");
+    lcm_store *s = eval_world_store(f, tmpdir_path(f->dir, "train"), DOCS, D, "0123456789abcdef");
     int64_t n = lcm_store_n_concepts(s), rows;
     real *keys = malloc((size_t)(n * D) * sizeof *keys);
     documents d = make_documents(400, D);
@@ -464,7 +383,7 @@ static void report_of_next(void **state) {
     }
     json_decref(root);
 
-    lcm_store_close(make_store(f, tmpdir_path(f->dir, "alien"), 3, DIM, "0123456789abcdef"));
+    lcm_store_close(eval_world_store(f, tmpdir_path(f->dir, "alien"), 3, DIM, "0123456789abcdef"));
     o.store = tmpdir_path(f->dir, "alien");
     assert_int_equal(lcm_eval_next(f->ctx, &text, &o), LCM_ERR_ARG);
     assert_non_null(strstr(lcm_ctx_message(f->ctx), "0123456789abcdef"));
@@ -561,7 +480,7 @@ static void stories_of_an_instructed_model_are_refused(void **state) {
     const char *path = tmpdir_path(f->dir, "tuned.safetensors");
     lcm_model_save_opts save_opts = {.dtype = LCM_DT_F32, .space = f->file.space};
     lcm_eval_stories_opts o = lcm_eval_stories_defaults();
-    lcm_model *m = new_base(f);
+    lcm_model *m = eval_world_base(f);
     char *text = NULL;
     o.sonar = f->sonar;
     o.models = &path;
@@ -632,5 +551,5 @@ int main(void) {
         cmocka_unit_test(stories_of_an_instructed_model_are_refused),
         cmocka_unit_test(nearest_hypothesis_is_nearer),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, eval_world_setup, eval_world_teardown);
 }

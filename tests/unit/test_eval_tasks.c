@@ -11,22 +11,14 @@
 #include "eval/judge.h"
 #include "eval/task_data.h"
 #include "eval/task_score.h"
-#include "harness/sonar_toy.h"
-#include "harness/tmpdir.h"
-#include "harness/toy_models.h"
+#include "harness/eval_world.h"
 #include "lcm/eval_run.h"
 #include "lcm/model_io.h"
 #include "lcm/train.h"
 
 enum { DIM = TOY_D };
 
-typedef struct fixture {
-    lcm_ctx *ctx;
-    char *dir;
-    char bundle[512], sonar[512], store[512];
-    lcm_sonar_file file;
-    lcm_codec *codec;
-} fixture;
+typedef eval_world fixture;
 
 #define ok(f, call) assert_ok((f)->ctx, call)
 
@@ -36,19 +28,6 @@ typedef struct fixture {
     } while (0)
 
 /* ---- files ---- */
-
-static void write_bundle(fixture *f) {
-    static const char json[] = "{\"format\": 1, \"sonar\": \"sonar.safetensors\", \"lcm\": \"lcm.safetensors\","
-                               " \"generate\": {\"beam\": 1, \"steps\": 3}}";
-    lcm_two_tower_config c = toy_two_tower_config();
-    lcm_model_save_opts o = {.dtype = LCM_DT_F32, .space = f->file.space};
-    lcm_model *m;
-    ok(f, lcm_model_create(f->ctx, &m, "two_tower", &c, false));
-    toy_randomize(m, 2);
-    ok(f, lcm_model_save(f->ctx, m, &o, tmpdir_path(f->bundle, "lcm.safetensors")));
-    tmpdir_write(f->bundle, "bundle.json", json, strlen(json));
-    lcm_model_free(m);
-}
 
 /* Documents of real sentences, encoded. */
 static const char *const store_texts[][4] = {{"The cat sat.", "It was warm.", "The cat slept.", "Tom ran home."},
@@ -77,30 +56,16 @@ static void write_store(fixture *f) {
     lcm_shard_free(shard);
 }
 
+/* The world's folder becomes a bundle, its store one of these texts. */
 static int setup(void **state) {
-    static fixture f;
-    memset(&f, 0, sizeof f);
-    f.ctx = lcm_ctx_new();
-    f.dir = tmpdir_new();
-    strncpy(f.bundle, tmpdir_path(f.dir, "bundle"), sizeof f.bundle - 1);
-    strncpy(f.store, tmpdir_path(f.dir, "store"), sizeof f.store - 1);
-    ok(&f, lcm_mkdirs(f.ctx, f.bundle));
-    strncpy(f.sonar, tmpdir_path(f.bundle, "sonar.safetensors"), sizeof f.sonar - 1);
-    toy_sonar_write(f.ctx, f.sonar, DIM, "eval/", NULL, 0);
-    ok(&f, lcm_sonar_load(f.ctx, &f.file, f.sonar, LCM_SONAR_BOTH));
-    ok(&f, lcm_codec_new(f.ctx, &f.codec, &f.file));
-    write_bundle(&f);
-    write_store(&f);
-    *state = &f;
-    return 0;
-}
-
-static int teardown(void **state) {
-    fixture *f = *state;
-    lcm_codec_free(f->codec);
-    lcm_sonar_file_close(&f->file);
-    tmpdir_free(f->dir);
-    lcm_ctx_free(f->ctx);
+    static const char json[] = "{\"format\": 1, \"sonar\": \"sonar.safetensors\", \"lcm\": \"tower.safetensors\","
+                               " \"generate\": {\"beam\": 1, \"steps\": 3}}";
+    fixture *f;
+    if (eval_world_setup(state)) return -1;
+    f = *state;
+    tmpdir_write(f->dir, "bundle.json", json, strlen(json));
+    strncpy(f->store, tmpdir_path(f->dir, "texts"), sizeof f->store - 1);
+    write_store(f);
     return 0;
 }
 
@@ -457,7 +422,7 @@ static void completion_end_to_end(void **state) {
     fixture *f = *state;
     const char *data = file(f, "stories.txt", stories), *out = tmpdir_path(f->dir, "out");
     const char *task = file(f, "task.json", "{\"format\": 1, \"kind\": \"completion\", \"given\": 2, \"sentences\": 2}");
-    lcm_eval_model model = {"toy", f->bundle};
+    lcm_eval_model model = {"toy", f->dir};
     oracle good = {.answer = "The dog came. They were happy."}, dead = {.fail_at = 2, .answer = "x"}, mark = {.answer = "4"};
     lcm_eval_remote remotes[2] = {{"far", answer, &good}, {"dead", answer, &dead}};
     lcm_eval_judge judge = {.name = "wise", .prompt = "{text}", .lo = 0, .hi = 5, .complete = answer, .user = &mark};
@@ -511,7 +476,7 @@ static void summaries_end_to_end(void **state) {
     fixture *f = *state;
     const char *data = file(f, "pairs.jsonl", pairs);
     lcm_eval_run_opts o = lcm_eval_run_defaults();
-    lcm_eval_model model = {"toy", f->bundle};
+    lcm_eval_model model = {"toy", f->dir};
     json_t *root;
     o.task = file(f, "task.json", "{\"format\": 1, \"kind\": \"summarise\", \"where\": {\"split\": \"test\"}, \"sentences\": 3,"
                                   " \"suffix\": \"In short.\", \"metrics\": [\"rouge1\", \"rougeL\", \"sentences\"]}");
@@ -534,7 +499,7 @@ static void next_end_to_end(void **state) {
     fixture *f = *state;
     const char *data = file(f, "stories.txt", stories);
     lcm_eval_run_opts o = lcm_eval_run_defaults();
-    lcm_eval_model model = {"toy", f->bundle};
+    lcm_eval_model model = {"toy", f->dir};
     oracle good = {.answer = "The dog came."};
     lcm_eval_remote remote = {"far", answer, &good};
     const json_t *m;
@@ -571,7 +536,7 @@ static void cloze_end_to_end(void **state) {
     fixture *f = *state;
     const char *data = file(f, "cloze.jsonl", items);
     lcm_eval_run_opts o = lcm_eval_run_defaults();
-    lcm_eval_model model = {"toy", f->bundle};
+    lcm_eval_model model = {"toy", f->dir};
     char *text;
     size_t failed;
     json_t *root;
@@ -647,5 +612,5 @@ int main(void) {
         cmocka_unit_test(cloze_end_to_end),
         cmocka_unit_test(runs_that_cannot_be),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, eval_world_teardown);
 }
