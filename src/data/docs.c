@@ -22,8 +22,7 @@ typedef struct source {
 } source;
 
 struct lcm_docs {
-    lcm_docs_opts opts;
-    char *key, *source_key;
+    lcm_docs_opts opts; /* its keys are copies */
     source *files;
     size_t n_files, cap_files, next_file;
     lcm_instream *s; /* of files[next_file - 1]; NULL between files */
@@ -60,7 +59,7 @@ static lcm_docs_format format_of_name(const char *path) {
 
 static lcm_status add_file(lcm_ctx *ctx, lcm_docs *d, const char *path, lcm_docs_format format, int64_t bytes) {
     source *f;
-    if (d->source_key && format != LCM_DOCS_JSONL)
+    if (d->opts.source_key && format != LCM_DOCS_JSONL)
         LCM_FAIL(ctx, LCM_ERR_ARG, "'%s': only .jsonl holds sources and targets", path);
     LCM_TRY(lcm_grow(ctx, &d->files, &d->cap_files, d->n_files + 1, sizeof *d->files));
     f = &d->files[d->n_files];
@@ -105,7 +104,7 @@ static lcm_status add_folder(lcm_ctx *ctx, lcm_docs *d, const char *dir) {
 static lcm_status add_input(lcm_ctx *ctx, lcm_docs *d, const char *path) {
     struct stat sb;
     lcm_docs_format format = d->opts.format;
-    if (strcmp(path, "-") == 0) return add_file(ctx, d, path, format ? format : d->source_key ? LCM_DOCS_JSONL : LCM_DOCS_TXT, -1);
+    if (strcmp(path, "-") == 0) return add_file(ctx, d, path, format ? format : d->opts.source_key ? LCM_DOCS_JSONL : LCM_DOCS_TXT, -1);
     if (stat(path, &sb) != 0)
         LCM_FAIL(ctx, errno == ENOENT ? LCM_ERR_NOTFOUND : LCM_ERR_IO, "cannot open '%s': %s", path, strerror(errno));
     if (S_ISDIR(sb.st_mode)) return add_folder(ctx, d, path);
@@ -113,6 +112,13 @@ static lcm_status add_input(lcm_ctx *ctx, lcm_docs *d, const char *path) {
     if (format == LCM_DOCS_AUTO)
         LCM_FAIL(ctx, LCM_ERR_ARG, "'%s': the name ends neither in .txt nor .jsonl (.zst allowed); name the format", path);
     return add_file(ctx, d, path, format, S_ISREG(sb.st_mode) ? sb.st_size : -1);
+}
+
+enum { N_KEYS = 4 };
+
+static const char **key_of(lcm_docs_opts *o, int i) {
+    const char **const keys[N_KEYS] = {&o->key, &o->source_key, &o->lang_key, &o->source_lang_key};
+    return keys[i];
 }
 
 lcm_status lcm_docs_open(lcm_ctx *ctx, lcm_docs **out, const char *const *inputs, size_t n, const lcm_docs_opts *opts) {
@@ -123,10 +129,13 @@ lcm_status lcm_docs_open(lcm_ctx *ctx, lcm_docs **out, const char *const *inputs
     LCM_TRY(lcm_calloc(ctx, &d, 1, sizeof *d));
     if (opts) d->opts = *opts;
     if (d->opts.max_doc == 0) d->opts.max_doc = 16 << 20;
-    d->key = lcm_strdup(d->opts.key ? d->opts.key : "text");
-    d->opts.key = d->key;
-    if (d->opts.source_key) d->opts.source_key = d->source_key = lcm_strdup(d->opts.source_key);
-    if (d->key == NULL || (opts && opts->source_key && d->source_key == NULL)) st = lcm_fail(ctx, LCM_ERR_NOMEM, "out of memory: document reader");
+    if (d->opts.key == NULL) d->opts.key = "text";
+    for (int i = 0; i < N_KEYS; i++) {
+        const char **key = key_of(&d->opts, i);
+        if (*key == NULL) continue;
+        *key = lcm_strdup(*key);
+        if (*key == NULL) st = lcm_fail(ctx, LCM_ERR_NOMEM, "out of memory: document reader");
+    }
     for (size_t i = 0; i < n && st == LCM_OK; i++) st = add_input(ctx, d, inputs[i]);
     if (st) {
         lcm_docs_close(d);
@@ -140,8 +149,7 @@ void lcm_docs_close(lcm_docs *d) {
     if (d == NULL) return;
     for (size_t i = 0; i < d->n_files; i++) free(d->files[i].path);
     free(d->files);
-    free(d->key);
-    free(d->source_key);
+    for (int i = 0; i < N_KEYS; i++) free((void *)(uintptr_t)*key_of(&d->opts, i));
     lcm_instream_close(d->s);
     lcm_buf_free(&d->line);
     lcm_buf_free(&d->text);
@@ -249,6 +257,13 @@ static lcm_status text_of_key(lcm_ctx *ctx, lcm_docs *d, const char **text, size
     return LCM_OK;
 }
 
+/* True when the language is there, or not asked for. */
+static bool lang_of_key(const char **lang, const lcm_docs *d, const char *key) {
+    if (key == NULL) return true;
+    *lang = json_string_value(json_object_get(d->json, key));
+    return *lang != NULL;
+}
+
 static lcm_status doc_of_json(lcm_ctx *ctx, lcm_docs *d, lcm_doc *out) {
     lcm_status st;
     json_decref(d->json);
@@ -260,11 +275,13 @@ static lcm_status doc_of_json(lcm_ctx *ctx, lcm_docs *d, lcm_doc *out) {
     }
     LCM_TRY(st);
     if (!json_is_object(d->json)) return drop(ctx, d, LCM_DOC_BAD_JSON, "not an object");
-    if (d->source_key) {
-        LCM_TRY(text_of_key(ctx, d, &out->source, &out->source_len, &out->source_lines, &d->source_text, d->source_key));
+    if (d->opts.source_key) {
+        LCM_TRY(text_of_key(ctx, d, &out->source, &out->source_len, &out->source_lines, &d->source_text, d->opts.source_key));
         if (out->source == NULL) return LCM_OK;
     }
-    return text_of_key(ctx, d, &out->text, &out->len, &out->lines, &d->text, d->key);
+    if (!lang_of_key(&out->lang, d, d->opts.lang_key)) return drop(ctx, d, LCM_DOC_NO_TEXT, d->opts.lang_key);
+    if (!lang_of_key(&out->source_lang, d, d->opts.source_lang_key)) return drop(ctx, d, LCM_DOC_NO_TEXT, d->opts.source_lang_key);
+    return text_of_key(ctx, d, &out->text, &out->len, &out->lines, &d->text, d->opts.key);
 }
 
 /* One line is one item. out->text stays NULL when it was dropped. */

@@ -31,7 +31,7 @@ typedef enum lcm_doc_drop {
     LCM_DOC_TOO_LONG,  /* line (or whole file) over max_doc bytes */
     LCM_DOC_BAD_UTF8,  /* not strict UTF-8, or holds U+0000 */
     LCM_DOC_BAD_JSON,  /* not one JSON object */
-    LCM_DOC_NO_TEXT,   /* a key is missing or its value is neither a string nor a list of strings */
+    LCM_DOC_NO_TEXT,   /* a key is missing or its value is neither a string nor a list of strings; a language: no string */
     LCM_DOC_N_DROPS
 } lcm_doc_drop;
 
@@ -39,6 +39,7 @@ typedef struct lcm_docs_opts {
     lcm_docs_format format; /* of named files and standard input; folders go by file name */
     const char *key;        /* JSONL key of the text, or of the target; NULL = "text" */
     const char *source_key; /* of the source: documents are pairs, and all input is JSONL; NULL = no pairs */
+    const char *lang_key, *source_lang_key; /* of their languages; NULL = not read */
     size_t max_doc;         /* bytes of a line, or of a whole file; 0 = 16 MiB */
     bool whole_file;        /* `.txt`: one document per file; lines of a paragraph are joined by a
                                space, paragraphs (parted by blank lines) by an empty line */
@@ -61,6 +62,7 @@ typedef struct lcm_doc {
     bool lines, source_lines;
     const char *source; /* of a pair; else NULL */
     size_t source_len;
+    const char *lang, *source_lang; /* as the file has them; NULL unless asked for */
     const char *path;
     int64_t line; /* from 1; of a whole file: 1 */
 } lcm_doc;

@@ -1,4 +1,9 @@
-/* Training objective of the autoencoder: reconstruct a sentence from its concept.
+/* Training objective of the autoencoder: from the concept of a source say the target, which is the same sentence, or its
+ * translation. For translations two losses join the cross-entropy, as in SONAR (arXiv 2308.11466 §3), whose weights are
+ * .1 and .01; all are means over a batch:
+ *
+ *     mse      (e(source) - e(target))², over sentences and elements, which draws the languages into one space
+ *     denoise  cross-entropy of the target from the concept of the target with spans masked, per token
  *
  * Three kinds of noise make the space tolerant, each on a random part of the sentences:
  *   tokens   the encoder reads the sentence with spans replaced by <unk> and must still lead to the
@@ -11,7 +16,7 @@
 #ifndef LCM_SONAR_OBJECTIVE_H
 #define LCM_SONAR_OBJECTIVE_H
 
-#include "sonar/batch.h"
+#include "sonar/pairs.h"
 
 typedef struct lcm_sonar_objective {
     double token_noise_prob;   /* sentences whose tokens are masked */
@@ -21,6 +26,7 @@ typedef struct lcm_sonar_objective {
     double latent_noise_max;   /* largest a */
     double latent_dropout;     /* part of a concept's elements */
     double label_smoothing;
+    double mse_weight, denoise_weight; /* of the losses above; 0 = none */
     bool freeze_encoder;       /* train the decoder alone */
     const struct lcm_concept_map *map; /* or NULL; no key of a configuration: whoever trains sets it */
 } lcm_sonar_objective;
@@ -36,18 +42,19 @@ extern const lcm_field lcm_sonar_objective_fields[];
 lcm_sonar_objective lcm_sonar_objective_default(void);
 
 typedef struct lcm_sonar_loss {
-    lcm_loss loss;       /* summed over target tokens */
+    lcm_loss loss;       /* all losses with their weights, times n_targets */
+    double xent;         /* summed over targets */
+    double mse;          /* summed over sentences, mean over elements; NAN when its weight is 0 */
+    double denoise;      /* summed over targets; NAN when its weight is 0 */
     int64_t n_targets;   /* tokens predicted */
     int64_t n_hits;      /* of them with the largest logit */
     int64_t n_sentences;
     int64_t n_exact;     /* sentences all of whose tokens were hit */
-    int64_t n_noised;    /* sentences with latent noise */
+    int64_t n_noised;    /* concepts with latent noise */
 } lcm_sonar_loss;
 
-/* sentences: n piece sequences without specials; lang: language id, or -1 when the tokeniser has
- * none (sequences then carry no language token). noise NULL = clean pass. */
-lcm_status lcm_sonar_loss_fwd(lcm_ctx *ctx, lcm_sonar_loss *out, lcm_tape *t, const lcm_sonar *m,
-                              const lcm_pieces *sentences, int64_t n, int32_t lang,
-                              const lcm_sonar_objective *noise, uint64_t seed, uint64_t step);
+/* noise NULL = clean pass. */
+lcm_status lcm_sonar_loss_fwd(lcm_ctx *ctx, lcm_sonar_loss *out, lcm_tape *t, const lcm_sonar *m, const lcm_sonar_item *items,
+                              int64_t n, const lcm_sonar_objective *noise, uint64_t seed, uint64_t step);
 
 #endif

@@ -89,6 +89,41 @@ lcm_status lcm_run_corpus(lcm_ctx *ctx, lcm_corpus *out, const json_t *resolved,
     return st;
 }
 
+static lcm_status read_pairs(lcm_ctx *ctx, lcm_bitext *out, const json_t *resolved, const char *key, const lcm_tokenizer *tok,
+                             int64_t max_pieces) {
+    const char **paths;
+    size_t n;
+    lcm_status st;
+    LCM_TRY(read_paths(ctx, &paths, &n, resolved, key));
+    st = n ? lcm_bitext_read(ctx, out, tok, paths, n, max_pieces) : LCM_OK;
+    free(paths);
+    return st;
+}
+
+lcm_status lcm_run_sentences_read(lcm_ctx *ctx, lcm_run_sentences *out, const json_t *resolved, const char *key,
+                                  const lcm_tokenizer *tok, int32_t lang, const lcm_corpus_opts *opts, bool parallel) {
+    const lcm_corpus *t = parallel ? &out->pairs.side[1] : &out->text, *s = parallel ? &out->pairs.side[0] : t;
+    memset(out, 0, sizeof *out);
+    out->data = (lcm_sonar_data){.source = s, .target = t, .lang = lang};
+    if (!parallel) LCM_TRY(lcm_run_corpus(ctx, &out->text, resolved, key, tok, opts));
+    else {
+        if (lang < 0) LCM_FAIL(ctx, LCM_ERR_ARG, "config.parallel: needs a tokeniser with languages");
+        LCM_TRY(read_pairs(ctx, &out->pairs, resolved, key, tok, opts->max_pieces));
+        out->data.source_lang = out->pairs.lang[0];
+        out->data.target_lang = out->pairs.lang[1];
+    }
+    if (t->off == NULL) return LCM_OK;
+    lcm_log(ctx, LCM_LOG_INFO, "%s: %lld documents, %lld %s, %lld tokens; left out: %lld over %lld pieces, %lld without a piece", key,
+            (long long)t->n_docs, (long long)t->n, parallel ? "pairs" : "sentences", (long long)t->off[t->n], (long long)t->n_long,
+            (long long)opts->max_pieces, (long long)t->n_empty);
+    return LCM_OK;
+}
+
+void lcm_run_sentences_free(lcm_run_sentences *s) {
+    lcm_corpus_free(&s->text);
+    lcm_bitext_free(&s->pairs);
+}
+
 /* ---- concept stores ---- */
 
 lcm_status lcm_run_stores_open(lcm_ctx *ctx, lcm_run_stores *s, const char *train_path, const char *valid_path) {

@@ -6,7 +6,7 @@
 typedef struct config {
     char kind[32], init[1024], tokenizer[1024], langs[256], segment_lang[32], rvq[1024];
     double rvq_cut_prob, rvq_cut_from;
-    bool presegmented;
+    bool presegmented, parallel;
     lcm_sonar_config model;
     lcm_task_sonar_config task;
     lcm_trainer_config train;
@@ -22,6 +22,7 @@ static const lcm_field fields[] = {
     LCM_F_REAL(config, rvq_cut_from, 0, 1, "least part of the codebooks that is"),
     LCM_F_STRING(config, segment_lang, "language of the sentence segmenter"),
     LCM_F_BOOL(config, presegmented, "every document (line) is one sentence already"),
+    LCM_F_BOOL(config, parallel, "data and valid are pairs to translate: JSON lines with src, src_lang, tgt, tgt_lang"),
     LCM_F_STRUCT(config, model, lcm_sonar_config_fields, "sizes"),
     LCM_F_STRUCT(config, task, lcm_task_sonar_fields, "batches and noise"),
     LCM_F_STRUCT(config, train, lcm_trainer_fields, "optimisation"),
@@ -52,21 +53,16 @@ typedef struct state {
     int32_t lang;
     uint64_t space; /* to keep; 0 = new */
     lcm_sonar *model;
-    lcm_corpus train, valid;
+    lcm_run_sentences train, valid;
     lcm_rvq_file rvq;
     lcm_rvq_map map; /* of rvq */
     lcm_task *task;
 } state;
 
-static lcm_status read_corpus(lcm_ctx *ctx, lcm_corpus *out, const state *s, const config *c, const json_t *resolved,
-                              const char *key) {
+static lcm_status read_data(lcm_ctx *ctx, lcm_run_sentences *out, const state *s, const config *c, const json_t *resolved,
+                            const char *key) {
     lcm_corpus_opts o = {.lang = c->segment_lang, .presegmented = c->presegmented, .max_pieces = c->task.max_pieces};
-    LCM_TRY(lcm_run_corpus(ctx, out, resolved, key, s->tok, &o));
-    if (out->off)
-        lcm_log(ctx, LCM_LOG_INFO, "%s: %lld documents, %lld sentences, %lld tokens; %lld sentences over %lld pieces left out",
-                key, (long long)out->n_docs, (long long)out->n, (long long)out->off[out->n],
-                (long long)out->n_long, (long long)c->task.max_pieces);
-    return LCM_OK;
+    return lcm_run_sentences_read(ctx, out, resolved, key, s->tok, s->lang, &o, c->parallel);
 }
 
 /* Codes of a space that training moves would mean something else with every step. */
@@ -104,11 +100,11 @@ static lcm_status prepare(lcm_ctx *ctx, state *s, config *c, const json_t *resol
         LCM_FAIL(ctx, LCM_ERR_ARG, "task.max_pieces %lld leaves no room for specials in model.max_seq_len %lld",
                  (long long)c->task.max_pieces, (long long)s->model->config.max_seq_len);
     LCM_TRY(open_codebooks(ctx, s, c));
-    LCM_TRY(read_corpus(ctx, &s->train, s, c, resolved, "data"));
-    LCM_TRY(read_corpus(ctx, &s->valid, s, c, resolved, "valid"));
+    LCM_TRY(read_data(ctx, &s->train, s, c, resolved, "data"));
+    LCM_TRY(read_data(ctx, &s->valid, s, c, resolved, "valid"));
     lcm_log(ctx, LCM_LOG_INFO, "sonar: %lld parameters", (long long)s->model->params.count);
-    return lcm_task_sonar_new(ctx, &s->task, &c->task, s->model, s->tok, s->lang, &s->train, s->valid.n ? &s->valid : NULL,
-                              s->space, (uint64_t)c->train.seed);
+    return lcm_task_sonar_new(ctx, &s->task, &c->task, s->model, s->tok, &s->train.data,
+                              s->valid.data.target->n ? &s->valid.data : NULL, s->space, (uint64_t)c->train.seed);
 }
 
 static lcm_status run(lcm_ctx *ctx, const json_t *resolved, lcm_run_hooks *hooks) {
@@ -123,8 +119,8 @@ static lcm_status run(lcm_ctx *ctx, const json_t *resolved, lcm_run_hooks *hooks
     st = prepare(ctx, &s, &c, resolved);
     if (st == LCM_OK) st = lcm_run_task(ctx, &c.train, s.task, resolved, hooks);
     lcm_task_sonar_free(s.task);
-    lcm_corpus_free(&s.train);
-    lcm_corpus_free(&s.valid);
+    lcm_run_sentences_free(&s.train);
+    lcm_run_sentences_free(&s.valid);
     lcm_rvq_file_close(&s.rvq);
     lcm_sonar_free(s.model);
     lcm_tokenizer_free(s.tok);
