@@ -410,15 +410,18 @@ static int run_stories(cli *c, int argc, char **argv) {
 /* ---- result files ---- */
 
 static int run_report(cli *c, int argc, char **argv) {
-    bool html = false;
+    bool html = false, as_json = false;
     const cli_option table[] = {
         CLI_FLAG("html", 0, &html, "one HTML page with plots instead of Markdown"),
+        CLI_FLAG("json", 0, &as_json, "one result file instead of Markdown"),
         CLI_END,
     };
     char *text = NULL;
     lcm_status st;
     if (!cli_parse(c, argc, argv, table)) return c->exit_code;
-    st = lcm_eval_report(c->ctx, &text, c->args[0], html ? LCM_EVAL_HTML : LCM_EVAL_MARKDOWN);
+    if (html && as_json) return cli_usage_error(c, "--html and --json exclude each other");
+    st = lcm_eval_report(c->ctx, &text, (const char *const *)c->args, (size_t)c->n_args,
+                         html ? LCM_EVAL_HTML : as_json ? LCM_EVAL_RESULTS : LCM_EVAL_MARKDOWN);
     if (st == LCM_OK) cli_write(c, text, strlen(text));
     lcm_free(text);
     return cli_status(c, st);
@@ -472,10 +475,11 @@ static const cli_command tasks[] = {
      .run = run_stories,
      .about = "Gives models the first sentences of documents and counts repetition, unknown words and distances in\n"
               "what they write. --print shows stories."},
-    {.name = "eval report", .help = "a result file as Markdown or HTML", .args = "FILE", .min_args = 1, .max_args = 1,
+    {.name = "eval report", .help = "result files as Markdown or HTML", .args = "FILE…", .min_args = 1, .max_args = -1,
      .run = run_report,
-     .about = "Writes the tables of a result file (JSON, schema lcm.eval/1) to standard output; with --html as one\n"
-              "page with plots that needs nothing from elsewhere."},
+     .about = "Writes the tables of result files (JSON, schema lcm.eval/1) to standard output; with --html as one\n"
+              "page with plots that needs nothing from elsewhere. Files of one task become one table, in which\n"
+              "models of one name, kind and size are one row over the seeds of their training."},
     {.name = "eval compare", .help = "two result files: which differences are real", .args = "A B", .min_args = 2, .max_args = 2,
      .run = run_compare,
      .about = "Compares, document by document, the models of two result files: those named, else the only ones, else\n"

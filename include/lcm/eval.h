@@ -157,11 +157,14 @@ LCM_API lcm_eval_xsim_opts lcm_eval_xsim_defaults(void);
  * unequal numbers of lines; LCM_ERR_ARG: no pair is left; LCM_ERR_NOTFOUND: a file, a language. */
 LCM_API lcm_status lcm_eval_xsim(lcm_ctx *ctx, char **report, const lcm_eval_xsim_opts *opts);
 
-typedef enum lcm_eval_format { LCM_EVAL_MARKDOWN = 0, LCM_EVAL_HTML } lcm_eval_format;
+typedef enum lcm_eval_format { LCM_EVAL_MARKDOWN = 0, LCM_EVAL_HTML, LCM_EVAL_RESULTS } lcm_eval_format;
 
-/* A result file ("schema": "lcm.eval/1", docs/evaluation.md) as Markdown, or as one HTML page with plots that needs
- * nothing from elsewhere. *out is a text, to be freed with lcm_free. LCM_ERR_FORMAT, LCM_ERR_VERSION. */
-LCM_API lcm_status lcm_eval_report(lcm_ctx *ctx, char **out, const char *path, lcm_eval_format format);
+/* Result files ("schema": "lcm.eval/1", docs/evaluation.md) as Markdown, as one HTML page with plots that needs nothing
+ * from elsewhere, or as one result file. Those of one task become one table, in which models of one name, kind and size
+ * are one row over the seeds of their training. *out is a text, to be freed with lcm_free. LCM_ERR_FORMAT,
+ * LCM_ERR_VERSION; LCM_ERR_ARG: files of one task that differ in documents or settings, a row that is there twice, or
+ * one result file wanted of two tasks. */
+LCM_API lcm_status lcm_eval_report(lcm_ctx *ctx, char **out, const char *const *paths, size_t n_paths, lcm_eval_format format);
 
 /* Two result files, document by document (paired bootstrap, 10000 resamples): a row per metric with both means, their
  * difference, its interval and p, and in words whether it is real: p below .05 after Holm's correction for the number

@@ -6,14 +6,46 @@
 #include "eval/compare.h"
 #include "eval/page.h"
 
-lcm_status lcm_eval_report(lcm_ctx *ctx, char **out, const char *path, lcm_eval_format format) {
-    lcm_results r;
+/* r (n_r): the tasks so far. The file's rows go to those of its task, if there is one. */
+static lcm_status add_file(lcm_ctx *ctx, lcm_results *r, size_t *n_r, bool *joined, const char *path) {
+    lcm_results *into = r;
+    lcm_status st = LCM_OK;
+    LCM_TRY(lcm_results_load(ctx, &r[*n_r], path));
+    while (strcmp(into->task, r[*n_r].task) != 0) into++;
+    if (into == &r[*n_r]) {
+        ++*n_r;
+        return LCM_OK;
+    }
+    joined[into - r] = true;
+    st = lcm_results_join(ctx, into, &r[*n_r]);
+    lcm_results_free(&r[*n_r]);
+    return st ? lcm_fail_within(ctx, st, "'%s'", path) : LCM_OK;
+}
+
+static lcm_status write_report(lcm_ctx *ctx, char **out, const lcm_results *r, size_t n, lcm_eval_format format) {
+    if (format == LCM_EVAL_HTML) return lcm_results_html(ctx, out, r, n);
+    if (format == LCM_EVAL_MARKDOWN) return lcm_results_md(ctx, out, r, n);
+    if (n > 1) LCM_FAIL(ctx, LCM_ERR_ARG, "a result file has one task, here are '%.80s' and '%.80s'", r[0].task, r[1].task);
+    return lcm_results_write(ctx, out, r);
+}
+
+lcm_status lcm_eval_report(lcm_ctx *ctx, char **out, const char *const *paths, size_t n_paths, lcm_eval_format format) {
+    lcm_results *r = NULL;
+    bool *joined = NULL;
+    size_t n = 0;
     lcm_status st;
     *out = NULL;
-    if (format != LCM_EVAL_MARKDOWN && format != LCM_EVAL_HTML) LCM_FAIL(ctx, LCM_ERR_ARG, "report format %d", format);
-    LCM_TRY(lcm_results_load(ctx, &r, path));
-    st = format == LCM_EVAL_HTML ? lcm_results_html(ctx, out, &r) : lcm_results_md(ctx, out, &r);
-    lcm_results_free(&r);
+    if (format < LCM_EVAL_MARKDOWN || format > LCM_EVAL_RESULTS) LCM_FAIL(ctx, LCM_ERR_ARG, "report format %d", format);
+    if (n_paths == 0) LCM_FAIL(ctx, LCM_ERR_ARG, "no result file given");
+    LCM_TRY(lcm_calloc(ctx, &r, n_paths, sizeof *r));
+    st = lcm_calloc(ctx, &joined, n_paths, sizeof *joined);
+    for (size_t i = 0; st == LCM_OK && i < n_paths; i++) st = add_file(ctx, r, &n, joined, paths[i]);
+    for (size_t i = 0; st == LCM_OK && i < n; i++)
+        if (joined[i]) st = lcm_results_merge_seeds(ctx, &r[i], 1);
+    if (st == LCM_OK) st = write_report(ctx, out, r, n, format);
+    for (size_t i = 0; i < n; i++) lcm_results_free(&r[i]);
+    free(r);
+    free(joined);
     return st;
 }
 

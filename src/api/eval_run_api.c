@@ -415,7 +415,8 @@ static lcm_status run_bundle(lcm_ctx *ctx, run *r, const lcm_eval_model *m, cons
     LCM_TRY(lcm_eval_generation(ctx, &w.config, &b->config.generate));
     w.beam.beam_size = b->config.generate.beam;
     g = lcm_generator_concept(m->name, &w);
-    pc = (lcm_predict_config){.temperature = w.config.temperature, .sampler = w.config.sampler};
+    pc = (lcm_predict_config){.temperature = w.config.temperature, .top_k = w.config.top_k, .top_p = w.config.top_p, .sampler = w.config.sampler};
+    pc.sampler.final_noise = 0; /* noise left for a decoder would be measured as error: tasks on vectors have none */
     f = lcm_forecast_model(b->model, m->path, &pc);
     LCM_TRY(read_record(ctx, &record, b->lcm_path));
     c.train = &record;
@@ -552,7 +553,7 @@ static lcm_status write_pages(lcm_ctx *ctx, const run *r, const char *results, c
     char *html = NULL;
     lcm_status st = write_out(ctx, r, "results.json", results, strlen(results));
     if (st == LCM_OK) st = write_out(ctx, r, "report.md", md, strlen(md));
-    if (st == LCM_OK) st = lcm_results_html(ctx, &html, &r->results);
+    if (st == LCM_OK) st = lcm_results_html(ctx, &html, &r->results, 1);
     if (st == LCM_OK) st = write_out(ctx, r, "report.html", html, strlen(html));
     if (st == LCM_OK && !on_vectors(r)) st = write_texts(ctx, r);
     free(html);
@@ -575,7 +576,7 @@ lcm_status lcm_eval_run(lcm_ctx *ctx, char **results, char **report, size_t *n_f
     for (size_t i = 0; st == LCM_OK && i < o->n_remotes; i++) st = run_remote(ctx, &r, &o->remotes[i]);
     if (st == LCM_OK) st = finish(ctx, &r, n_failed);
     if (st == LCM_OK) st = lcm_results_write(ctx, &text, &r.results);
-    if (st == LCM_OK) st = lcm_results_md(ctx, &md, &r.results);
+    if (st == LCM_OK) st = lcm_results_md(ctx, &md, &r.results, 1);
     if (st == LCM_OK && o->out) st = write_pages(ctx, &r, text, md);
     if (st == LCM_OK) {
         *results = text;

@@ -26,9 +26,9 @@ void lcm_page_cell(lcm_page *p, const lcm_result_metric *m);
 /* The text, to be freed with free(), or the failure. Ends the page. */
 lcm_status lcm_page_finish(lcm_page *p, char **out);
 
-/* Results as a Markdown document, and as one HTML page with plots that needs nothing from elsewhere. */
-lcm_status lcm_results_md(lcm_ctx *ctx, char **out, const lcm_results *r);
-lcm_status lcm_results_html(lcm_ctx *ctx, char **out, const lcm_results *r);
+/* Tables r (n) as a Markdown document, and as one HTML page with plots that needs nothing from elsewhere. */
+lcm_status lcm_results_md(lcm_ctx *ctx, char **out, const lcm_results *r, size_t n);
+lcm_status lcm_results_html(lcm_ctx *ctx, char **out, const lcm_results *r, size_t n);
 
 /* Metrics of all rows, in the order they first appear, each once. */
 lcm_status lcm_results_metrics(lcm_ctx *ctx, const lcm_result_metric ***out, size_t *n, const lcm_results *r);

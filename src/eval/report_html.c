@@ -1,4 +1,4 @@
-/* Results as one HTML page: facts, tables, a plot per metric. No script, no font, no
+/* Results as one HTML page: per task facts, tables, a plot per metric. No script, no font, no
  * address: it looks the same from a mail as from a disk. Colours follow the reader's setting. */
 #include <math.h>
 #include <stdlib.h>
@@ -268,22 +268,31 @@ static void plot(lcm_page *p, const lcm_results *r, const lcm_result_metric *col
     lcm_page_put(p, "</svg>\n");
 }
 
-lcm_status lcm_results_html(lcm_ctx *ctx, char **out, const lcm_results *r) {
-    lcm_page p = {.ctx = ctx};
+static void section(lcm_page *p, const lcm_results *r) {
     const lcm_result_metric **columns;
     size_t n;
-    p.st = lcm_results_metrics(ctx, &columns, &n, r);
+    if (p->st == LCM_OK) p->st = lcm_results_metrics(p->ctx, &columns, &n, r);
+    if (p->st) return;
+    lcm_page_put(p, "<h1>");
+    lcm_page_html(p, r->task);
+    lcm_page_put(p, "</h1>\n");
+    facts(p, r);
+    if (r->n_rows) models(p, r);
+    if (n) table(p, r, columns, n);
+    for (size_t i = 0; i < n; i++) plot(p, r, columns[i]);
+    free(columns);
+}
+
+lcm_status lcm_results_html(lcm_ctx *ctx, char **out, const lcm_results *r, size_t n) {
+    lcm_page p = {.ctx = ctx};
     lcm_page_put(&p, head);
     lcm_page_put(&p, "<title>");
-    lcm_page_html(&p, r->task);
-    lcm_page_put(&p, " – lcm eval</title>\n</head>\n<body>\n<h1>");
-    lcm_page_html(&p, r->task);
-    lcm_page_put(&p, "</h1>\n");
-    facts(&p, r);
-    if (r->n_rows) models(&p, r);
-    if (n) table(&p, r, columns, n);
-    for (size_t i = 0; i < n; i++) plot(&p, r, columns[i]);
+    for (size_t i = 0; i < n; i++) {
+        if (i) lcm_page_put(&p, ", ");
+        lcm_page_html(&p, r[i].task);
+    }
+    lcm_page_put(&p, " – lcm eval</title>\n</head>\n<body>\n");
+    for (size_t i = 0; i < n; i++) section(&p, &r[i]);
     lcm_page_put(&p, "</body>\n</html>\n");
-    free(columns);
     return lcm_page_finish(&p, out);
 }

@@ -92,14 +92,22 @@ static void metrics(lcm_page *p, const lcm_results *r, const lcm_result_metric *
     lcm_page_put(p, "\n\nMean [95 % interval over documents] ± deviation over seeds. ↑ more is better, ↓ less is better.\n");
 }
 
-lcm_status lcm_results_md(lcm_ctx *ctx, char **out, const lcm_results *r) {
-    lcm_page p = {.ctx = ctx};
+static void section(lcm_page *p, const lcm_results *r) {
     const lcm_result_metric **columns;
     size_t n;
-    p.st = lcm_results_metrics(ctx, &columns, &n, r);
-    counts(&p, r);
-    if (r->n_rows) models(&p, r);
-    if (n) metrics(&p, r, columns, n);
+    if (p->st == LCM_OK) p->st = lcm_results_metrics(p->ctx, &columns, &n, r);
+    if (p->st) return;
+    counts(p, r);
+    if (r->n_rows) models(p, r);
+    if (n) metrics(p, r, columns, n);
     free(columns);
+}
+
+lcm_status lcm_results_md(lcm_ctx *ctx, char **out, const lcm_results *r, size_t n) {
+    lcm_page p = {.ctx = ctx};
+    for (size_t i = 0; i < n; i++) {
+        if (i) lcm_page_put(&p, "\n");
+        section(&p, &r[i]);
+    }
     return lcm_page_finish(&p, out);
 }

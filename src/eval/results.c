@@ -292,3 +292,65 @@ lcm_status lcm_results_merge_seeds(lcm_ctx *ctx, lcm_results *r, uint64_t seed) 
     free(group);
     return st ? st : lcm_results_finish(ctx, r, seed);
 }
+
+/* ---- several evaluations ---- */
+
+static bool same_documents(const lcm_results *a, const lcm_results *b) {
+    const lcm_strset *x = &a->documents, *y = &b->documents;
+    return x->n == y->n && x->bytes.len == y->bytes.len && (x->n == 0 || memcmp(x->end, y->end, x->n * sizeof *x->end) == 0) &&
+           (x->bytes.len == 0 || memcmp(x->bytes.data, y->bytes.data, x->bytes.len) == 0);
+}
+
+/* Seeds of the evaluation are no further seeds of training: what they drew is in the document's mean. */
+static lcm_status stand_for_training(lcm_ctx *ctx, lcm_result_row *row) {
+    if (row->train.unit[0] == '\0') return LCM_OK;
+    free(row->seeds);
+    row->n_seeds = 0;
+    LCM_TRY(lcm_calloc(ctx, &row->seeds, 1, sizeof *row->seeds));
+    row->seeds[row->n_seeds++] = row->train.seed;
+    for (size_t c = 0; c < row->n_metrics; c++) {
+        lcm_result_metric *m = &row->metrics[c];
+        free(m->seed_means);
+        m->seed_means = NULL;
+        m->sd = NAN;
+    }
+    return LCM_OK;
+}
+
+static bool same_seeds(const lcm_result_row *a, const lcm_result_row *b) {
+    return a->n_seeds == b->n_seeds && (a->n_seeds == 0 || memcmp(a->seeds, b->seeds, a->n_seeds * sizeof *a->seeds) == 0);
+}
+
+static lcm_status check_new(lcm_ctx *ctx, const lcm_results *r, const lcm_result_row *row) {
+    for (size_t i = 0; i < r->n_rows; i++) {
+        if (!same_model(&r->rows[i], row) || !same_seeds(&r->rows[i], row)) continue;
+        if (row->n_seeds) LCM_FAIL(ctx, LCM_ERR_ARG, "'%.80s' of seed %lld is there twice", row->model, (long long)row->seeds[0]);
+        LCM_FAIL(ctx, LCM_ERR_ARG, "'%.80s' is there twice", row->model);
+    }
+    return LCM_OK;
+}
+
+static lcm_status join_facts(lcm_ctx *ctx, lcm_results *into, const lcm_results *from) {
+    json_t *a = json_object_get(into->facts, "task"), *b = json_object_get(from->facts, "task");
+    json_t *systems = json_object_get(into->facts, "systems"), *more = json_object_get(from->facts, "systems");
+    if (strcmp(into->task, from->task) != 0 || (a && b && !json_equal(a, b)))
+        LCM_FAIL(ctx, LCM_ERR_ARG, "the tasks '%.80s' and '%.80s' differ", into->task, from->task);
+    if (json_is_object(systems) && json_is_object(more) && json_object_update_missing(systems, more))
+        LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: results");
+    if (json_object_update_missing(into->facts, from->facts)) LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: results");
+    return LCM_OK;
+}
+
+lcm_status lcm_results_join(lcm_ctx *ctx, lcm_results *into, lcm_results *from) {
+    if (!same_documents(into, from)) LCM_FAIL(ctx, LCM_ERR_ARG, "the documents of two evaluations of '%.80s' differ", into->task);
+    LCM_TRY(join_facts(ctx, into, from));
+    for (size_t i = 0; i < into->n_rows; i++) LCM_TRY(stand_for_training(ctx, &into->rows[i]));
+    for (size_t i = 0; i < from->n_rows; i++) {
+        LCM_TRY(stand_for_training(ctx, &from->rows[i]));
+        LCM_TRY(check_new(ctx, into, &from->rows[i]));
+    }
+    LCM_TRY(lcm_grow(ctx, &into->rows, &into->rows_cap, into->n_rows + from->n_rows, sizeof *into->rows));
+    for (size_t i = 0; i < from->n_rows; i++) into->rows[into->n_rows++] = from->rows[i];
+    from->n_rows = 0;
+    return LCM_OK;
+}

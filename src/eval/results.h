@@ -86,6 +86,12 @@ lcm_status lcm_results_finish(lcm_ctx *ctx, lcm_results *r, uint64_t seed);
  * are LCM_ERR_ARG. Of the training record the first is kept. */
 lcm_status lcm_results_merge_seeds(lcm_ctx *ctx, lcm_results *r, uint64_t seed);
 
+/* The rows of `from`, another evaluation of the same documents, move behind those of `into`, so that merge_seeds makes
+ * one row of one model's training seeds: in the joined table a row with a training record stands for the seed of its
+ * training, whatever noise its evaluation drew. `from` is left without rows, to be freed. LCM_ERR_ARG: another task,
+ * other documents, or a row that is there already. */
+lcm_status lcm_results_join(lcm_ctx *ctx, lcm_results *into, lcm_results *from);
+
 const lcm_result_metric *lcm_result_find(const lcm_result_row *row, const char *name); /* NULL: none */
 const char *lcm_results_document_at(const lcm_results *r, size_t i, size_t *len);       /* borrowed, no terminator */
 

@@ -186,6 +186,73 @@ static void unequal_seeds_are_refused(void **state) {
     lcm_results_free(&r);
 }
 
+/* One evaluation of a model that was trained with `seed`; two draws of noise are merged, as lcm eval run does. */
+static void evaluate(lcm_ctx *ctx, lcm_results *r, int64_t seed, bool baseline, const char *last) {
+    double *v;
+    size_t row;
+    assert_ok(ctx, lcm_results_init(ctx, r, "t"));
+    assert_ok(ctx, lcm_results_document(ctx, r, "d1", 1));
+    assert_ok(ctx, lcm_results_document(ctx, r, last, 1));
+    for (int draw = 1; draw <= 2; draw++) {
+        assert_ok(ctx, lcm_results_row(ctx, &row, r, "ours", "two_tower", draw));
+        r->rows[row].train = (lcm_train_record){.steps = 9, .items = 100, .unit = "concepts", .seed = seed};
+        assert_ok(ctx, lcm_results_metric(ctx, &v, NULL, r, row, "l2", LCM_BETTER_LOWER));
+        v[0] = (double)seed + draw, v[1] = 10;
+    }
+    if (baseline) {
+        assert_ok(ctx, lcm_results_row(ctx, &row, r, "mean", "baseline", LCM_NO_SEED));
+        assert_ok(ctx, lcm_results_metric(ctx, &v, NULL, r, row, "l2", LCM_BETTER_LOWER));
+        v[0] = v[1] = 7;
+    }
+    assert_ok(ctx, lcm_results_merge_seeds(ctx, r, 1));
+}
+
+static void evaluations_join_over_seeds_of_training(void **state) {
+    lcm_results r, other;
+    const lcm_result_metric *m;
+    evaluate(*state, &r, 5, true, "d2");
+    assert_int_equal(r.rows[0].n_seeds, 2); /* of the noise */
+    evaluate(*state, &other, 8, false, "d2");
+    assert_ok(*state, lcm_results_join(*state, &r, &other));
+    assert_int_equal(other.n_rows, 0);
+    lcm_results_free(&other);
+    assert_ok(*state, lcm_results_merge_seeds(*state, &r, 1));
+    assert_int_equal(r.n_rows, 2);
+    assert_true(r.rows[0].n_seeds == 2 && r.rows[0].seeds[0] == 5 && r.rows[0].seeds[1] == 8);
+    m = lcm_result_find(&r.rows[0], "l2"); /* 6.5 and 9.5 in the first document, 10 in the second */
+    assert_true(m->values[0] == 8 && m->values[1] == 10 && m->mean == 9);
+    assert_true(m->seed_means[0] == 8.25 && m->seed_means[1] == 9.75);
+    assert_near(m->sd, 1.5 / sqrt(2), 1e-15);
+    m = lcm_result_find(&r.rows[1], "l2");
+    assert_true(m->mean == 7 && m->seed_means == NULL);
+    lcm_results_free(&r);
+}
+
+static void what_does_not_belong_together_is_not_joined(void **state) {
+    lcm_results r, other;
+    evaluate(*state, &r, 5, true, "d2");
+    evaluate(*state, &other, 5, false, "d2");
+    assert_int_equal(lcm_results_join(*state, &r, &other), LCM_ERR_ARG);
+    assert_non_null(strstr(lcm_ctx_message(*state), "'ours' of seed 5 is there twice"));
+    lcm_results_free(&other);
+    evaluate(*state, &other, 6, true, "d2");
+    assert_int_equal(lcm_results_join(*state, &r, &other), LCM_ERR_ARG);
+    assert_non_null(strstr(lcm_ctx_message(*state), "'mean' is there twice"));
+    lcm_results_free(&other);
+    evaluate(*state, &other, 6, false, "d3");
+    assert_int_equal(lcm_results_join(*state, &r, &other), LCM_ERR_ARG);
+    assert_non_null(strstr(lcm_ctx_message(*state), "documents"));
+    lcm_results_free(&other);
+    evaluate(*state, &other, 6, false, "d2");
+    json_object_set_new(r.facts, "task", json_integer(1));
+    json_object_set_new(other.facts, "task", json_integer(2));
+    assert_int_equal(lcm_results_join(*state, &r, &other), LCM_ERR_ARG);
+    assert_non_null(strstr(lcm_ctx_message(*state), "differ"));
+    lcm_results_free(&other);
+    assert_int_equal(r.n_rows, 2);
+    lcm_results_free(&r);
+}
+
 /* ---- comparison ---- */
 
 enum { DOCS = 60 };
@@ -277,8 +344,8 @@ static void pages_escape_what_files_say(void **state) {
     assert_ok(*state, lcm_results_metric(*state, &v, NULL, &r, row, "empty", LCM_BETTER_HIGHER));
     assert_ok(*state, lcm_results_corpus_metric(*state, &r, row, "huge", LCM_BETTER_HIGHER, 1e300));
     assert_ok(*state, lcm_results_finish(*state, &r, 1));
-    assert_ok(*state, lcm_results_html(*state, &html, &r));
-    assert_ok(*state, lcm_results_md(*state, &md, &r));
+    assert_ok(*state, lcm_results_html(*state, &html, &r, 1));
+    assert_ok(*state, lcm_results_md(*state, &md, &r, 1));
     assert_ok(*state, lcm_results_write(*state, &json, &r));
     assert_null(strstr(html, "<script"));
     assert_null(strstr(md, "<script"));
@@ -307,10 +374,10 @@ static void pages_of_nothing(void **state) {
     char *text;
     assert_ok(*state, lcm_results_init(*state, &r, "t"));
     assert_ok(*state, lcm_results_finish(*state, &r, 1));
-    assert_ok(*state, lcm_results_md(*state, &text, &r));
+    assert_ok(*state, lcm_results_md(*state, &text, &r, 1));
     assert_non_null(strstr(text, "documents: 0"));
     free(text);
-    assert_ok(*state, lcm_results_html(*state, &text, &r));
+    assert_ok(*state, lcm_results_html(*state, &text, &r, 1));
     assert_non_null(strstr(text, "</html>"));
     free(text);
     lcm_results_free(&r);
@@ -401,6 +468,7 @@ int main(void) {
         cmocka_unit_test(interval_of_coins),          cmocka_unit_test(pairing_takes_out_the_documents),
         cmocka_unit_test(chance_is_not_called_real),  cmocka_unit_test(seeds_become_one_row),
         cmocka_unit_test(json_gives_the_same_table),  cmocka_unit_test(no_infinite_values),
+        cmocka_unit_test(evaluations_join_over_seeds_of_training), cmocka_unit_test(what_does_not_belong_together_is_not_joined),
         cmocka_unit_test(unequal_seeds_are_refused),  cmocka_unit_test(broken_files_are_refused),
         cmocka_unit_test(comparison_pairs_documents_by_name),
         cmocka_unit_test(pages_escape_what_files_say), cmocka_unit_test(pages_of_nothing),
