@@ -321,7 +321,7 @@ expect 1 eval compare --a m0 --b m7 a.json b.json; says err "no model 'm7'"
 expect 3 eval compare a.json bad.json; says err "bad.json: 'documents' is not an array"
 expect 0 eval report a.json; says out "| l2 ↓ | 2 |"; silent err
 expect 0 eval report --html a.json; says out "<title>t&#60;1&#62;"; says out "</svg>"
-expect 0 eval report a.json b.json; says out "| l2 ↓ | 2 | 2.5 |"; expect 1 eval report a.json a.json; says err "'m0' is there twice"
+expect 0 eval report a.json b.json; says out "| l2 ↓ | 2 [1.5, 2.5] | 2.5 [2, 3] |"; expect 1 eval report a.json a.json; says err "'m0' is there twice"
 expect 0 eval report --json a.json b.json; cp out ab.json; expect 0 eval compare --a m0 --b m0.5 ab.json ab.json; says out "real: m0 is better"
 sed 's/t<1>/u/' b.json >u.json; expect 0 eval report --html a.json u.json; says out "<title>t&#60;1&#62;, u"
 expect 1 eval report --json a.json u.json; says err "one task"; expect 2 eval report --json --html a.json

@@ -20,7 +20,7 @@ printf '{"context": ["Tom had a cat."], "right": "They were happy.", "wrong": "I
 "$lcm" tokenizer train -q -o toy.model --vocab 300 train.txt || exit 1
 cat >sonar.json <<'END'
 {"kind": "sonar", "tokenizer": "toy.model", "data": ["train.txt"],
- "model": {"model_dim": 256, "encoder_layers": 1, "decoder_layers": 1, "attn_heads": 4, "ffn_inner_dim": 64, "vocab_size": 320, "max_seq_len": 128},
+ "model": {"model_dim": 256, "encoder_layers": 1, "decoder_layers": 1, "attn_heads": 4, "ffn_inner_dim": 64, "vocab_size": 320, "max_seq_len": 24}, "task": {"max_pieces": 16},
  "train": {"run": "sonar", "lr": {"warmup_steps": 1, "max_steps": 2}}}
 END
 "$lcm" train -q sonar.json || exit 1
