@@ -6,9 +6,7 @@
 #include "kernels/simd.h"
 
 const lcm_field lcm_base_fields[] = {
-    LCM_F_INT(lcm_base_config, sonar_embed_dim, 1, 65536, "size of a concept"),
-    LCM_F_INT(lcm_base_config, max_seq_len, 1, 1048576, "concepts of the longest document"),
-    LCM_F_INT(lcm_base_config, model_dim, 1, 65536, "width"),
+    LCM_MODEL_SIZE_FIELDS(lcm_base_config),
     LCM_F_BOOL(lcm_base_config, sonar_normalizer, "normalise concepts"),
     LCM_F_STRUCT(lcm_base_config, frontend, lcm_frontend_fields, "from concepts to the model's width"),
     LCM_F_STRUCT(lcm_base_config, lcm, lcm_transformer_fields, "the Transformer"),
@@ -29,10 +27,8 @@ lcm_base_config lcm_base_config_default(void) {
 static lcm_status build(lcm_ctx *ctx, lcm_base *m) {
     const lcm_base_config *c = &m->config;
     lcm_params *p = &m->model.params;
-    lcm_normalizer_config nz = lcm_normalizer_config_default();
-    p->ctx = ctx;
-    nz.dim = c->sonar_embed_dim;
-    if (c->sonar_normalizer) LCM_TRY(lcm_normalizer_new(ctx, &m->model.normalizer, &nz));
+    LCM_TRY(lcm_model_begin(ctx, &m->model, c->sonar_embed_dim, c->max_seq_len,
+                            c->sonar_normalizer ? "frontend.sonar_normalizer" : NULL));
     LCM_TRY(lcm_frontend_new(ctx, &m->frontend, p, &c->frontend, c->sonar_embed_dim, c->model_dim,
                              c->max_seq_len, (lcm_pos_style)c->lcm.pos_embedding_style, "frontend"));
     LCM_TRY(lcm_stack_new(ctx, &m->stack, p, &c->lcm, c->model_dim, "lcm"));
@@ -48,9 +44,6 @@ lcm_status lcm_base_new(lcm_ctx *ctx, lcm_base **out, const lcm_base_config *con
     LCM_TRY(lcm_calloc(ctx, &m, 1, sizeof *m));
     m->config = *config;
     m->model.config = &m->config;
-    m->model.normalizer_name = "frontend.sonar_normalizer";
-    m->model.embed_dim = config->sonar_embed_dim;
-    m->model.max_seq_len = config->max_seq_len;
     st = build(ctx, m);
     if (st) {
         lcm_base_free(m);
@@ -64,8 +57,7 @@ void lcm_base_free(lcm_base *m) {
     if (m == NULL) return;
     lcm_stack_free(&m->stack);
     lcm_frontend_free(&m->frontend);
-    lcm_normalizer_free(m->model.normalizer);
-    lcm_params_free(&m->model.params);
+    lcm_model_clear(&m->model);
     free(m);
 }
 

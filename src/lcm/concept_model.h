@@ -19,13 +19,24 @@ typedef struct lcm_model {
     const void *config;             /* of type->config_fields, inside the model */
     lcm_params params;              /* what the optimiser and the checkpoint see */
     lcm_normalizer *normalizer;     /* NULL = the model works on raw SONAR vectors */
-    const char *normalizer_name;    /* prefix of its tensors in a file */
+    const char *normalizer_name;    /* prefix of its tensors in a file; NULL without */
     lcm_schedule *schedule;         /* diffusion models only, else NULL */
     lcm_rvq *rvq;                   /* models that predict units only, else NULL; its codebooks are among params */
     const char *frozen;             /* name prefix of parameters that are data and never trained, or NULL */
     bool has_guidance;              /* was, or is to be, trained with context dropping */
     int64_t embed_dim, max_seq_len; /* D; concepts of the longest document */
 } lcm_model;
+
+/* The rows that every model's configuration table begins with. */
+#define LCM_MODEL_SIZE_FIELDS(T)                                                         \
+    LCM_F_INT(T, sonar_embed_dim, 1, 65536, "size of a concept"),                        \
+        LCM_F_INT(T, max_seq_len, 1, 1048576, "concepts of the longest document"),       \
+        LCM_F_INT(T, model_dim, 1, 65536, "width")
+
+/* Sizes and normaliser of a model whose parameters are registered next; NULL: no normaliser. What was made goes
+ * with lcm_model_clear, after an error, too. */
+lcm_status lcm_model_begin(lcm_ctx *ctx, lcm_model *m, int64_t embed_dim, int64_t max_seq_len, const char *normalizer_name);
+void lcm_model_clear(lcm_model *m); /* normaliser, schedule, parameters */
 
 /* What a loss hands out. Sums are over the counted positions. */
 typedef struct lcm_model_loss {

@@ -5,9 +5,7 @@
 #include <string.h>
 
 const lcm_field lcm_one_tower_fields[] = {
-    LCM_F_INT(lcm_one_tower_config, sonar_embed_dim, 1, 65536, "size of a concept"),
-    LCM_F_INT(lcm_one_tower_config, max_seq_len, 1, 1048576, "concepts of the longest document"),
-    LCM_F_INT(lcm_one_tower_config, model_dim, 1, 65536, "width"),
+    LCM_MODEL_SIZE_FIELDS(lcm_one_tower_config),
     LCM_F_INT(lcm_one_tower_config, timestep_embed_dim, 1, 65536,
               "size of the noise level's embedding, concatenated to every concept"),
     LCM_F_STRUCT(lcm_one_tower_config, frontend, lcm_encoder_frontend_fields,
@@ -34,14 +32,8 @@ lcm_one_tower_config lcm_one_tower_config_default(void) {
 lcm_status lcm_one_tower_register(lcm_ctx *ctx, lcm_one_tower *m, int64_t out, const char *embed_name) {
     const lcm_one_tower_config *c = &m->config;
     lcm_params *p = &m->model.params;
-    lcm_normalizer_config nz = lcm_normalizer_config_default();
-    p->ctx = ctx;
-    nz.dim = c->sonar_embed_dim;
-    m->model.normalizer_name = "sonar_normalizer";
     m->model.has_guidance = c->trained_with_cf_guidance;
-    m->model.embed_dim = c->sonar_embed_dim;
-    m->model.max_seq_len = c->max_seq_len;
-    LCM_TRY(lcm_normalizer_new(ctx, &m->model.normalizer, &nz));
+    LCM_TRY(lcm_model_begin(ctx, &m->model, c->sonar_embed_dim, c->max_seq_len, "sonar_normalizer"));
     m->embed_time = lcm_level_embed_new(p, c->timestep_embed_dim, LCM_LINEAR_XAVIER, embed_name);
     LCM_TRY(lcm_frontend_new(ctx, &m->frontend, p, &c->frontend, c->sonar_embed_dim + c->timestep_embed_dim,
                              c->model_dim, c->max_seq_len, (lcm_pos_style)c->tower.pos_embedding_style,
@@ -54,8 +46,7 @@ lcm_status lcm_one_tower_register(lcm_ctx *ctx, lcm_one_tower *m, int64_t out, c
 void lcm_one_tower_clear(lcm_one_tower *m) {
     lcm_stack_free(&m->tower);
     lcm_frontend_free(&m->frontend);
-    lcm_normalizer_free(m->model.normalizer);
-    lcm_params_free(&m->model.params);
+    lcm_model_clear(&m->model);
 }
 
 static lcm_status build(lcm_ctx *ctx, lcm_one_tower *m) {
@@ -83,7 +74,6 @@ lcm_status lcm_one_tower_new(lcm_ctx *ctx, lcm_one_tower **out, const lcm_one_to
 
 void lcm_one_tower_free(lcm_one_tower *m) {
     if (m == NULL) return;
-    lcm_schedule_free(m->model.schedule);
     lcm_one_tower_clear(m);
     free(m);
 }

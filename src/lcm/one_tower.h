@@ -37,7 +37,7 @@ typedef struct lcm_one_tower {
  * n_levels and model.embed_dim. The caller checked the configuration and frees with the stack's and front end's
  * own functions. */
 lcm_status lcm_one_tower_register(lcm_ctx *ctx, lcm_one_tower *m, int64_t out, const char *embed_name);
-void lcm_one_tower_clear(lcm_one_tower *m); /* layers, normaliser and parameters; not m itself */
+void lcm_one_tower_clear(lcm_one_tower *m); /* all but m itself */
 
 /* LCM_ERR_SHAPE, LCM_ERR_ARG name the field that does not fit. Registers parameters without memory
  * (lcm_model_create goes on); the normaliser is the identity. */

@@ -14,9 +14,7 @@ static_assert(offsetof(lcm_quant, model) == 0 && offsetof(lcm_one_tower, model) 
 #define CODEBOOKS "quantizer.codebooks"
 
 const lcm_field lcm_quant_fields[] = {
-    LCM_F_INT(lcm_quant_config, sonar_embed_dim, 1, 65536, "size of a concept"),
-    LCM_F_INT(lcm_quant_config, max_seq_len, 1, 1048576, "concepts of the longest document"),
-    LCM_F_INT(lcm_quant_config, model_dim, 1, 65536, "width"),
+    LCM_MODEL_SIZE_FIELDS(lcm_quant_config),
     LCM_F_INT(lcm_quant_config, codebooks, 1, 4096, "codebooks: the first so many of the codebook file"),
     LCM_F_INT(lcm_quant_config, units, 2, 1048576, "units of each codebook"),
     LCM_F_INT(lcm_quant_config, codebook_embed_dim, 1, 65536,

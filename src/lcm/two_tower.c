@@ -4,9 +4,7 @@
 #include <stdlib.h>
 
 const lcm_field lcm_two_tower_fields[] = {
-    LCM_F_INT(lcm_two_tower_config, sonar_embed_dim, 1, 65536, "size of a concept"),
-    LCM_F_INT(lcm_two_tower_config, max_seq_len, 1, 1048576, "concepts of the longest document"),
-    LCM_F_INT(lcm_two_tower_config, model_dim, 1, 65536, "width of both towers"),
+    LCM_MODEL_SIZE_FIELDS(lcm_two_tower_config),
     LCM_F_STRUCT(lcm_two_tower_config, frontend, lcm_encoder_frontend_fields,
                  "front end of the context encoder"),
     LCM_F_STRUCT(lcm_two_tower_config, context_encoder, lcm_transformer_fields, "first tower"),
@@ -30,10 +28,8 @@ lcm_two_tower_config lcm_two_tower_config_default(void) {
 static lcm_status build(lcm_ctx *ctx, lcm_two_tower *m) {
     const lcm_two_tower_config *c = &m->config;
     lcm_params *p = &m->model.params;
-    lcm_normalizer_config nz = lcm_normalizer_config_default();
-    p->ctx = ctx;
-    nz.dim = c->sonar_embed_dim;
-    LCM_TRY(lcm_normalizer_new(ctx, &m->model.normalizer, &nz));
+    m->model.has_guidance = c->trained_with_cf_guidance;
+    LCM_TRY(lcm_model_begin(ctx, &m->model, c->sonar_embed_dim, c->max_seq_len, "sonar_normalizer"));
     LCM_TRY(lcm_schedule_new(ctx, &m->model.schedule, &c->noise_scheduler));
     LCM_TRY(lcm_frontend_new(ctx, &m->frontend, p, &c->frontend, c->sonar_embed_dim, c->model_dim,
                              c->max_seq_len, (lcm_pos_style)c->context_encoder.pos_embedding_style,
@@ -54,10 +50,6 @@ lcm_status lcm_two_tower_new(lcm_ctx *ctx, lcm_two_tower **out, const lcm_two_to
     LCM_TRY(lcm_calloc(ctx, &m, 1, sizeof *m));
     m->config = *config;
     m->model.config = &m->config;
-    m->model.normalizer_name = "sonar_normalizer";
-    m->model.has_guidance = config->trained_with_cf_guidance;
-    m->model.embed_dim = config->sonar_embed_dim;
-    m->model.max_seq_len = config->max_seq_len;
     st = build(ctx, m);
     if (st) {
         lcm_two_tower_free(m);
@@ -72,9 +64,7 @@ void lcm_two_tower_free(lcm_two_tower *m) {
     lcm_denoiser_free(&m->denoiser);
     lcm_stack_free(&m->context);
     lcm_frontend_free(&m->frontend);
-    lcm_schedule_free(m->model.schedule);
-    lcm_normalizer_free(m->model.normalizer);
-    lcm_params_free(&m->model.params);
+    lcm_model_clear(&m->model);
     free(m);
 }
 
