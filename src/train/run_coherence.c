@@ -8,10 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "data/store.h"
 #include "kernels/simd.h"
 #include "lcm/coherence.h"
-#include "train/run.h"
+#include "train/run_inputs.h"
 
 typedef struct config {
     char kind[32], store[1024], valid_store[1024];
@@ -33,21 +32,18 @@ static const lcm_field fields[] = {
     LCM_F_END};
 
 static lcm_status read_config(lcm_ctx *ctx, config *c, const json_t *given) {
-    static const char *const none[] = {NULL};
     *c = (config){.batch_pairs = 256, .valid_documents = 500, .model = lcm_coherence_config_default(),
                   .normalizer = lcm_normalizer_config_default(), .train = lcm_trainer_config_default()};
-    c->train.lr = (lcm_lr_config){.schedule = LCM_LR_COSINE, .lr = 1e-3, .start_lr = 1e-6, .final_lr = 1e-5,
-                                  .warmup_steps = 100, .max_steps = 3000, .stage_warmup = 0.1, .stage_hold = 0.4,
-                                  .stage_decay = 0.5, .power = 1};
-    return lcm_run_config(ctx, c, fields, given, none);
+    c->train.lr = lcm_run_lr(1e-3, 1e-6);
+    c->train.lr.warmup_steps = 100;
+    c->train.lr.max_steps = 3000;
+    return lcm_run_config(ctx, c, fields, given, lcm_run_no_lists);
 }
 
 static lcm_status resolve(lcm_ctx *ctx, json_t **out, const json_t *given) {
     config c;
     LCM_TRY(read_config(ctx, &c, given));
-    *out = lcm_config_write(&c, fields);
-    if (*out == NULL) LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: configuration");
-    return LCM_OK;
+    return lcm_run_resolved(ctx, out, &c, fields, given, lcm_run_no_lists);
 }
 
 /* ---- documents ---- */
@@ -257,10 +253,8 @@ static lcm_status seek(lcm_ctx *ctx, void *self, const int64_t at[LCM_TASK_STATE
 
 /* ---- the run ---- */
 
-static lcm_status one_row(lcm_ctx *ctx, void *user, real *out, int64_t i) { return lcm_store_vectors(ctx, out, user, i, 1); }
-
 static lcm_status prepare(lcm_ctx *ctx, state *s) {
-    lcm_normalizer_config n = s->c.normalizer;
+    const lcm_normalizer_config *n = &s->c.normalizer;
     LCM_TRY(open_documents(ctx, &s->train, s->c.store, 2));
     if (s->c.valid_store[0] == '\0') LCM_FAIL(ctx, LCM_ERR_ARG, "config.valid_store: needed, the model tells its accuracy on held-out documents");
     LCM_TRY(open_documents(ctx, &s->valid, s->c.valid_store, 4));
@@ -273,10 +267,8 @@ static lcm_status prepare(lcm_ctx *ctx, state *s) {
                  (long long)s->c.model.sonar_embed_dim, (long long)lcm_store_dim(s->train.store), (long long)lcm_store_dim(s->valid.store));
     LCM_TRY(lcm_coherence_new(ctx, &s->model, &s->c.model, true));
     lcm_params_init(&s->model->params, (uint64_t)s->c.train.seed);
-    n.dim = s->c.model.sonar_embed_dim;
-    if (n.with_fft || n.clip_proba > 0) LCM_FAIL(ctx, LCM_ERR_ARG, "config.normalizer: neither with_fft nor clip_proba here");
-    s->model->normalizer->config = n;
-    LCM_TRY(lcm_normalizer_fit(ctx, s->model->normalizer, one_row, s->train.store, lcm_store_n_concepts(s->train.store), 0));
+    if (n->with_fft || n->clip_proba > 0) LCM_FAIL(ctx, LCM_ERR_ARG, "config.normalizer: neither with_fft nor clip_proba here");
+    LCM_TRY(lcm_run_fit_normalizer(ctx, s->model->normalizer, n, s->train.store));
     s->task = (lcm_task){.self = s, .params = &s->model->params, .unit = "concepts", .loss = loss, .validate = validate,
                          .write_model = write_model, .tell = tell, .seek = seek};
     return LCM_OK;

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -15,6 +16,12 @@
 #define assert_ok(ctx, call)                                                   \
     do {                                                                       \
         if ((call) != LCM_OK) fail_msg("%s: %s", #call, lcm_ctx_message(ctx)); \
+    } while (0)
+
+/* The message of the last failure holds this text. */
+#define assert_says(ctx, text)                                                                                    \
+    do {                                                                                                          \
+        if (strstr(lcm_ctx_message(ctx), text) == NULL) fail_msg("message: %s", lcm_ctx_message(ctx));            \
     } while (0)
 
 #endif

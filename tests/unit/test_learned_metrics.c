@@ -26,11 +26,7 @@ typedef struct fixture {
 } fixture;
 
 #define ok(f, call) assert_ok((f)->ctx, call)
-
-#define says(f, text)                                                                                            \
-    do {                                                                                                         \
-        if (strstr(lcm_ctx_message((f)->ctx), text) == NULL) fail_msg("message: %s", lcm_ctx_message((f)->ctx)); \
-    } while (0)
+#define says(f, text) assert_says((f)->ctx, text)
 
 /* A world with an order: the first two numbers of a document's concepts turn by a step of 0.7, from anywhere, the
  * others are noise of the document. */
