@@ -1,4 +1,4 @@
-/* Matrix products: oneDNN in f32 (one row: gemv.h), portable loops otherwise. The only file that names oneDNN. */
+/* Matrix products: oneDNN in f32 (one or two rows: gemv.h), portable loops otherwise. The only file that names oneDNN. */
 #include "kernels/gemm.h"
 
 #include <omp.h>
@@ -92,8 +92,8 @@ void lcm_k_gemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k, real alpha, c
         lcm_k_gemm_ref(ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
         return;
     }
-    if (m == 1 && !ta && tb && alpha == 1 && beta == 0) {
-        lcm_k_gemv(c, b, ldb, a, n, k, solo ? 1 : threads);
+    if (m <= LCM_GEMV_ROWS && !ta && tb && alpha == 1 && beta == 0) {
+        lcm_k_gemv(c, ldc, b, ldb, a, lda, (int)m, n, k, solo ? 1 : threads);
         return;
     }
     block_signals(&signals);

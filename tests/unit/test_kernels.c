@@ -71,7 +71,7 @@ static void check_gemm(gemm_fn f, bool ta, bool tb, int64_t m, int64_t n, int64_
 
 static void gemm_all_shapes(void **state) {
     static const int64_t sizes[][3] = {{1, 1, 1}, {1, 7, 5}, {7, 1, 5}, {5, 7, 1}, {3, 5, 7}, {17, 33, 9}, {31, 16, 65},
-                                       {64, 64, 64}, {2, 3, 0}, {1, 9, 50}, {1, 3, 16}, {1, 66, 37}};
+                                       {64, 64, 64}, {2, 3, 0}, {1, 9, 50}, {1, 3, 16}, {1, 66, 37}, {2, 66, 37}, {2, 7, 16}};
     static const gemm_fn both[] = {lcm_k_gemm, lcm_k_gemm_ref};
     (void)state;
     for (int f = 0; f < 2; f++)
@@ -89,14 +89,14 @@ static void gemm_all_shapes(void **state) {
 /* A row's sum is the same alone, among others and with any number of threads. */
 static void gemv_rows_stand_alone(void **state) {
     enum { N = 23, K = 53, LD = 60 };
-    real *w = randoms(N * LD, 1), *x = randoms(K, 2), y[3][N], one;
+    real *w = randoms(N * LD, 1), *x = randoms(K + LD, 2), y[3][2][N], one;
     (void)state;
-    for (int t = 0; t < 3; t++) lcm_k_gemv(y[t], w, LD, x, N, K, 3 * t + 1);
+    for (int t = 0; t < 3; t++) lcm_k_gemv(y[t][0], N, w, LD, x, LD, 2, N, K, 3 * t + 1);
     assert_memory_equal(y[0], y[1], sizeof y[0]);
     assert_memory_equal(y[0], y[2], sizeof y[0]);
-    for (int o = 0; o < N; o++) {
-        lcm_k_gemv(&one, w + o * LD, LD, x, 1, K, 1);
-        assert_memory_equal(&one, &y[0][o], sizeof one);
+    for (int i = 0; i < 2 * N; i++) {
+        lcm_k_gemv(&one, 1, w + i % N * LD, LD, x + i / N * LD, K, 1, 1, K, 1);
+        assert_memory_equal(&one, &y[0][i / N][i % N], sizeof one);
     }
     free(w);
     free(x);
