@@ -3,6 +3,7 @@
 
 const lcm_run_kind *const lcm_run_kinds[] = {
     &lcm_run_sonar,
+    &lcm_run_distill,
     &lcm_run_rvq,
     &lcm_run_base,
     &lcm_run_one_tower,

@@ -40,5 +40,6 @@ extern const lcm_run_kind lcm_run_sonar, lcm_run_base, lcm_run_one_tower, lcm_ru
 extern const lcm_run_kind lcm_run_rvq, lcm_run_quant_c, lcm_run_quant_d;
 extern const lcm_run_kind lcm_run_llama;
 extern const lcm_run_kind lcm_run_coherence;
+extern const lcm_run_kind lcm_run_distill;
 
 #endif

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Parallel text to a bilingual autoencoder: train, interrupt and resume, translate both ways, search.
+# Parallel text to a bilingual autoencoder: train, interrupt and resume, translate both ways, search, distil.
 set -eu
 lcm=$1/lcm f64=$1/lcm-f64
 scratch=$(mktemp -d)
@@ -28,12 +28,17 @@ cat > multi.json <<'JSON'
 JSON
 "$f64" train -q --check-grad 1 -s task.objective.denoise_weight=0.5 -s task.objective.token_noise_prob=0.5 multi.json > log || { cat log; fail "gradients"; }
 
+# interrupted CONFIG RUN STEP: trains in folder RUN, is killed behind STEP and goes on.
+interrupted() {
+    "$lcm" train -t 1 -q -s train.run="$2" "$1" & pid=$!
+    until [ -e "$2/$3" ] || ! kill -0 $pid 2>/dev/null; do sleep 0.05; done
+    kill -9 $pid 2>/dev/null || true; wait $pid 2>/dev/null || true
+    "$lcm" train -t 1 -q -s train.run="$2" "$1" || fail "resume of $1"
+}
+
 # Stopped on the way and resumed, a run writes the same bits.
 "$lcm" train -t 1 -q multi.json || fail "train"
-"$lcm" train -t 1 -q -s train.run=b multi.json & pid=$!
-until [ -e b/step_00000050 ] || ! kill -0 $pid 2>/dev/null; do sleep 0.05; done
-kill -9 $pid 2>/dev/null || true; wait $pid 2>/dev/null || true
-"$lcm" train -t 1 -q -s train.run=b multi.json || fail "resume"
+interrupted multi.json b step_00000050
 a=a/step_00000700/model.safetensors b=b/step_00000700/model.safetensors
 "$lcm" encode -m $a en.txt > a.npy; "$lcm" encode -m $b en.txt > b.npy
 cmp a.npy b.npy || fail "a resumed run differs from an uninterrupted one"
@@ -47,6 +52,32 @@ accuracy() { paste "$1" "$2" | awk -F'\t' '{ n += $1 == $2 } END { print n }'; }
 [ "$(accuracy en.txt en.out)" -ge 44 ] || { paste en.txt en.out | head -5; fail "$(accuracy en.txt en.out) of 64 sentences into English"; }
 "$lcm" eval xsim -q --sonar $a --source en.txt --target fr.txt --source-lang en --target-lang fr > xsim
 awk -F ' *[|] *' '/source to target|target to source/ { n++; if ($6 > 16) bad = 1 } END { exit !(n == 2 && !bad) }' xsim || { cat xsim; fail "search"; }
+
+# A smaller encoder of the same space: its concepts are read by the teacher's decoder, and name the teacher's space.
+cat > distill.json <<JSON
+{"kind": "distill", "teacher": "$a", "parallel": true, "data": ["same.jsonl"], "valid": "same.jsonl",
+ "model": {"encoder_layers": 1, "attn_heads": 1, "ffn_inner_dim": 32}, "task": {"batch_tokens": 500, "max_pieces": 40},
+ "train": {"run": "d", "seed": 3, "validate_every": 200, "checkpoint_every": 100, "lr": {"lr": 5e-3, "warmup_steps": 10, "max_steps": 400}}}
+JSON
+awk '{ printf "{\"src\": \"%s\", \"src_lang\": \"en\", \"tgt\": \"%s\", \"tgt_lang\": \"en\"}\n", $0, $0 }' en.txt > same.jsonl
+"$f64" train -q --check-grad 1 distill.json > log || { cat log; fail "gradients of a student"; }
+"$lcm" train -t 1 -q distill.json || fail "distill"
+student=d/step_00000400/model.safetensors
+space() { "$lcm" info "$1" | grep "^lcm.space"; }
+[ -n "$(space $a)" ] && [ "$(space $a)" = "$(space $student)" ] || fail "spaces '$(space $a)' and '$(space $student)'"
+"$lcm" encode -m $student --lang en en.txt > student.npy
+interrupted distill.json e step_00000100
+"$lcm" encode -m e/step_00000400/model.safetensors --lang en en.txt > e.npy
+cmp student.npy e.npy || fail "a resumed distillation differs from an uninterrupted one"
+"$lcm" encode -m $a --lang en en.txt > teacher.npy
+"$lcm" decode -q -m $a --lang fr teacher.npy > teacher.out
+"$lcm" decode -q -m $a --lang fr student.npy > student.out
+[ "$(accuracy teacher.out student.out)" -ge 32 ] || { paste teacher.out student.out | head -5; fail "$(accuracy teacher.out student.out) of 64 sentences are said alike"; }
+tail -1 d/metrics.jsonl | grep -q '"valid_relative_error":0\.0' || { tail -1 d/metrics.jsonl; fail "a student's error of 10 % and more"; }
+"$lcm" decode -q -m $student student.npy 2> log && fail "an encoder alone was asked to decode"
+"$lcm" train -q -s train.run=c -s teacher=t.model distill.json 2> log && fail "a teacher that is no SONAR file"
+"$lcm" train -q -s train.run=c -s model.attn_heads=5 distill.json 2> log && fail "five heads of 32 channels"
+grep -q "heads" log || fail "$(cat log)"
 
 # Hostile pairs are counted or refused by name.
 printf '{"src": "tom", "tgt": "tom", "src_lang": "en"}\n{\n{"src": "a", "src_lang": "en", "tgt": "b", "tgt_lang": "xx_Xxxx"}\n' > bad.jsonl
