@@ -119,7 +119,7 @@ static void refused(const variant *v, lcm_status want, const char *message) {
 
 static lcm_sonar_file converted(const char *a, const char *b, const lcm_convert_opts *o, int parts) {
     const char *src[2] = {a, b};
-    lcm_sonar_file f;
+    lcm_sonar_file f = {0};
     if (lcm_convert(ctx, out, src, b ? 2 : 1, o) != LCM_OK || lcm_sonar_load_model(ctx, &f, out, parts, false) != LCM_OK)
         fail_msg("%s", lcm_ctx_message(ctx));
     return f;
@@ -381,7 +381,7 @@ static void blaser(void **state) {
         const real *p[6];
         double got[2];
         lcm_st_writer *w;
-        lcm_blaser *b;
+        lcm_blaser *b = NULL;
         assert_int_equal(lcm_st_writer_new(ctx, &w), LCM_OK);
         for (int i = 0; i < 6; i++) {
             p[i] = x[i];
