@@ -111,7 +111,7 @@ static lcm_status summary_lcs(lcm_ctx *ctx, double *hits, const side *p, const s
     left[1] = left[0] + n_words;
     for (size_t i = 0; st == LCM_OK && i < p->words.n; i++) left[0][p->words.x[i]]++;
     for (size_t i = 0; st == LCM_OK && i < t->words.n; i++) left[1][t->words.x[i]]++;
-    for (size_t a = 0; a < t->n_lines; a++)
+    for (size_t a = 0; a < t->n_lines && p->words.n > 0 && t->words.n > 0; a++)
         for (size_t b = 0; st == LCM_OK && b < p->n_lines; b++)
             st = mark_lcs(ctx, hit + t->line[a], t->words.x + t->line[a], t->line[a + 1] - t->line[a], p->words.x + p->line[b],
                           p->line[b + 1] - p->line[b]);

@@ -96,7 +96,8 @@ lcm_status lcm_codec_encode(lcm_ctx *ctx, real *out, uint8_t *cut, lcm_codec *c,
     }
     c->begin[n] = c->ids.len;
     for (size_t i = 0; i < n; i++) {
-        c->pieces[i] = (lcm_pieces){c->ids.data + c->begin[i], (int64_t)(c->begin[i + 1] - c->begin[i])};
+        c->pieces[i] = (lcm_pieces){c->ids.data ? c->ids.data + c->begin[i] : NULL, /* NULL: all texts are empty */
+                                    (int64_t)(c->begin[i + 1] - c->begin[i])};
         if (cut) cut[i] = c->pieces[i].n > room;
     }
     return lcm_codec_encode_ids(ctx, out, c, c->pieces, n, lang);
