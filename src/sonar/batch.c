@@ -22,7 +22,7 @@ void lcm_sonar_packer_push(lcm_sonar_packer *p, const int32_t *head, int64_t n_h
                            int64_t n_tail) {
     int64_t at = p->b.T, len = n_head + s.n + n_tail;
     memcpy(p->ids + at, head, (size_t)n_head * sizeof *head);
-    memcpy(p->ids + at + n_head, s.ids, (size_t)s.n * sizeof *s.ids);
+    if (s.n > 0) memcpy(p->ids + at + n_head, s.ids, (size_t)s.n * sizeof *s.ids); /* NULL has no pieces */
     memcpy(p->ids + at + n_head + s.n, tail, (size_t)n_tail * sizeof *tail);
     for (int64_t i = 0; i < len; i++) {
         p->pos[at + i] = (int32_t)i;
