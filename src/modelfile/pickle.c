@@ -526,7 +526,8 @@ lcm_status lcm_pickle_read(lcm_ctx *ctx, lcm_pickle *p, const value **root, size
     size_t heap;
     *root = NULL;
     m.end = bytes + (len < LCM_PICKLE_MAX_BYTES ? len : LCM_PICKLE_MAX_BYTES);
-    st = run(&m, root);
+    st = lcm_grow(ctx, &m.stack, &m.cap, 64, sizeof *m.stack); /* never NULL: empty ranges are taken from it */
+    if (st == LCM_OK) st = run(&m, root);
     if (st && m.at == m.end && len > LCM_PICKLE_MAX_BYTES)
         st = lcm_fail(ctx, LCM_ERR_LIMIT, "pickle of more than %d bytes", LCM_PICKLE_MAX_BYTES);
     *used = here(&m);
