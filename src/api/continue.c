@@ -6,6 +6,7 @@
 
 #include "api/floats.h"
 #include "api/session_int.h"
+#include "kernels/distance.h"
 #include "lcm/text.h"
 
 const char *lcm_end_name(lcm_end end) {
@@ -102,12 +103,6 @@ static void on_context(void *user) {
     j->context_ms = lap(j);
 }
 
-static double distance(const real *a, const real *b, int64_t D) {
-    double s = 0;
-    for (int64_t i = 0; i < D; i++) s += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
-    return sqrt(s);
-}
-
 static lcm_status to_text(lcm_ctx *ctx, job *j, const real *x, lcm_concept *c) {
     lcm_beam_opts beam = lcm_beam_opts_default();
     const char *text;
@@ -127,10 +122,10 @@ static lcm_status to_text(lcm_ctx *ctx, job *j, const real *x, lcm_concept *c) {
 static void measure(const job *j, const real *x, lcm_concept *c) {
     const lcm_bundle *b = j->s->bundle;
     int64_t D = b->info.dim;
-    c->l2_previous = distance(x, j->before, D);
-    c->cos_previous = lcm_concept_cosine(x, j->before, D);
-    c->cos_end_of_text = b->end ? lcm_concept_cosine(x, b->end, D) : (double)NAN;
-    c->l2_round_trip = distance(x, j->round, D);
+    c->l2_previous = lcm_l2(x, j->before, D);
+    c->cos_previous = lcm_cosine(x, j->before, D);
+    c->cos_end_of_text = b->end ? lcm_cosine(x, b->end, D) : (double)NAN;
+    c->l2_round_trip = lcm_l2(x, j->round, D);
 }
 
 static lcm_end end_of(lcm_stop stop) {

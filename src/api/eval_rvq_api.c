@@ -9,6 +9,7 @@
 #include "data/store.h"
 #include "eval/curve_draw.h"
 #include "eval/reconstruct.h"
+#include "kernels/distance.h"
 #include "quant/rvq_io.h"
 
 enum { MAX_ROWS = 64, BLOCK = 4096 };
@@ -69,11 +70,7 @@ static lcm_status open_all(lcm_ctx *ctx, bench *b) {
     return lcm_rvq_check_space(ctx, &b->q, o->rvq, b->coder.file.space, o->sonar);
 }
 
-static double energy(const real *x, int64_t n) {
-    double s = 0;
-    for (int64_t i = 0; i < n; i++) s += (double)x[i] * (double)x[i];
-    return s;
-}
+static double energy(const real *x, int64_t n) { return lcm_dot(x, x, n); }
 
 static lcm_status measure_errors(lcm_ctx *ctx, bench *b) {
     for (int64_t at = 0; at < b->n; at += BLOCK) {

@@ -3,9 +3,9 @@
 
 #include "api/eval_int.h"
 #include "eval/aligned.h"
-#include "eval/distance.h"
 #include "eval/strset.h"
 #include "eval/xsim.h"
+#include "kernels/distance.h"
 
 lcm_eval_xsim_opts lcm_eval_xsim_defaults(void) { return (lcm_eval_xsim_opts){.margin = LCM_EVAL_MARGIN_RATIO, .k = 4}; }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "api/sample.h"
+#include "kernels/distance.h"
 #include "kernels/int8.h"
 #include "sonar/codec.h"
 
@@ -148,13 +149,8 @@ static lcm_status run_file(lcm_ctx *ctx, result *out, const char *path, const te
 }
 
 static double cosine(const real *a, const real *b, int64_t n) {
-    double ab = 0, aa = 0, bb = 0;
-    for (int64_t i = 0; i < n; i++) {
-        ab += (double)a[i] * (double)b[i];
-        aa += (double)a[i] * (double)a[i];
-        bb += (double)b[i] * (double)b[i];
-    }
-    return aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : aa == bb;
+    double aa = lcm_dot(a, a, n), bb = lcm_dot(b, b, n);
+    return aa > 0 && bb > 0 ? lcm_dot(a, b, n) / sqrt(aa * bb) : aa == bb;
 }
 
 static void judge(lcm_quantize_report *r, const texts *t, const result *a, const result *b) {

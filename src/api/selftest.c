@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/sample.h"
+#include "kernels/distance.h"
 #include "lcm/export.h"
 
 /* Processors add up in different orders, which moves a float32 result by about 1e-6 per layer and,
@@ -11,12 +12,7 @@
 static const double TOLERANCE = 1e-3;
 
 static double relative(const real *a, const real *b, int64_t D) {
-    double d = 0, n = 0;
-    for (int64_t i = 0; i < D; i++) {
-        d += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
-        n += (double)b[i] * (double)b[i];
-    }
-    return sqrt(d) / fmax(sqrt(n), 1e-30);
+    return lcm_l2(a, b, D) / fmax(sqrt(lcm_dot(b, b, D)), 1e-30);
 }
 
 static void compare(lcm_selftest_report *r, const lcm_sample *now, const lcm_sample *then) {

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/config.h"
-#include "eval/distance.h"
+#include "kernels/distance.h"
 
 /* ---- items ---- */
 

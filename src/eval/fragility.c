@@ -7,6 +7,7 @@
 
 #include "base/rng.h"
 #include "eval/bleu.h"
+#include "kernels/distance.h"
 
 typedef struct bench {
     const lcm_fragility_opts *o;
@@ -30,16 +31,6 @@ static void noise(bench *b, size_t level, int64_t draw) {
     lcm_denormalize(o->nz, b->y, b->y, b->s->n, NULL);
 }
 
-static double cosine(const real *a, const real *b, int64_t D) {
-    double ab = 0, aa = 0, bb = 0;
-    for (int64_t k = 0; k < D; k++) {
-        ab += (double)a[k] * (double)b[k];
-        aa += (double)a[k] * (double)a[k];
-        bb += (double)b[k] * (double)b[k];
-    }
-    return aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : 0;
-}
-
 static lcm_status bleu_of(lcm_ctx *ctx, double *score, const bench *b, int64_t i, lcm_buf *want) {
     size_t len, got_len;
     const char *text = lcm_sentences_at(b->s, i, &len), *got = lcm_sentences_at(&b->out, i, &got_len);
@@ -58,7 +49,7 @@ static lcm_status score_all(lcm_ctx *ctx, double *out, double *sum, bench *b) {
     lcm_status st = LCM_OK;
     if (b->o->judge) st = lcm_sentences_encode(ctx, b->judged, NULL, b->o->judge, &b->out, 0, b->out.n);
     for (int64_t i = 0; st == LCM_OK && i < b->s->n; i++) {
-        if (b->o->judge) score = cosine(b->seen + i * D, b->judged + i * D, D);
+        if (b->o->judge) score = lcm_cosine(b->seen + i * D, b->judged + i * D, D);
         else st = bleu_of(ctx, &score, b, i, &want);
         if (st) break;
         out[i] -= score / n;

@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "eval/distance.h"
+#include "kernels/distance.h"
 #include "kernels/simd.h"
 
 enum { KEYS = 2048, QUERIES = 512 };

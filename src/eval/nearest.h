@@ -5,7 +5,7 @@
 #include "data/store.h"
 
 /* where (n): the store's concept nearest to each row of x (n, D) of those that another follows in their
- * document (Euclid, distances up to the rounding of eval/distance.h; the first of equals). Reads the store
+ * document (Euclid, distances up to the rounding of kernels/distance.h; the first of equals). Reads the store
  * once, a block at a time. LCM_ERR_ARG when no document has two concepts. */
 lcm_status lcm_nearest_find(lcm_ctx *ctx, int64_t *where, const real *x, int64_t n, const lcm_store *s);
 

@@ -3,8 +3,8 @@
 
 #include <stdlib.h>
 
-#include "eval/distance.h"
 #include "eval/sentences.h"
+#include "kernels/distance.h"
 #include "kernels/simd.h"
 
 static const real *prediction(const lcm_next_result *r, int64_t i) { return r->p + i * r->job->D; }

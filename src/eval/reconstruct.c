@@ -8,7 +8,7 @@
 #include "base/rng.h"
 #include "eval/bleu.h"
 #include "eval/chrf.h"
-#include "eval/distance.h"
+#include "kernels/distance.h"
 #include "sonar/normalizer.h"
 
 typedef struct bench {

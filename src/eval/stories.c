@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "eval/distance.h"
+#include "kernels/distance.h"
 #include "kernels/simd.h"
 
 void lcm_stories_free(lcm_stories *s) {

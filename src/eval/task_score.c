@@ -7,11 +7,11 @@
 #include <string.h>
 
 #include "eval/chrf.h"
-#include "eval/distance.h"
 #include "eval/overlap.h"
 #include "eval/rouge.h"
 #include "eval/strset.h"
 #include "eval/words.h"
+#include "kernels/distance.h"
 
 /* ---- measures of text ---- */
 

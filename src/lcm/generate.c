@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/distance.h"
 #include "kernels/simd.h"
 #include "lcm/registry.h"
 
@@ -60,16 +61,6 @@ static void draw_default(void *user, real *out, int64_t D, uint64_t doc, int64_t
     lcm_rng rng = lcm_rng_make((uint64_t)c->seed, LCM_RNG_SAMPLE + (doc << 8) + ((uint64_t)index << 40));
     rng.index = (uint64_t)call * 2 * (uint64_t)D;
     for (int64_t i = 0; i < D; i++) out[i] = (real)lcm_rng_normal(&rng);
-}
-
-double lcm_concept_cosine(const real *a, const real *b, int64_t D) {
-    double ab = 0, aa = 0, bb = 0;
-    for (int64_t i = 0; i < D; i++) {
-        ab += (double)a[i] * (double)b[i];
-        aa += (double)a[i] * (double)a[i];
-        bb += (double)b[i] * (double)b[i];
-    }
-    return ab / fmax(sqrt(aa) * sqrt(bb), 1e-8);
 }
 
 static lcm_status check(lcm_ctx *ctx, const lcm_model *m, const lcm_prompts *p, const lcm_generate_config *c,
@@ -130,8 +121,8 @@ static void loop_clear(loop *l) {
 lcm_stop lcm_generate_stop(const lcm_generate_config *c, int64_t index, const real *eos, const real *before, const real *x,
                            int64_t D) {
     if (index < c->min_gen_len) return LCM_STOP_LENGTH;
-    if (eos && lcm_concept_cosine(eos, x, D) >= c->eos_threshold) return LCM_STOP_EOS;
-    if (c->repetition_threshold > 0 && lcm_concept_cosine(before, x, D) >= c->repetition_threshold)
+    if (eos && lcm_cosine(eos, x, D) >= c->eos_threshold) return LCM_STOP_EOS;
+    if (c->repetition_threshold > 0 && lcm_cosine(before, x, D) >= c->repetition_threshold)
         return LCM_STOP_REPETITION;
     return LCM_STOP_LENGTH;
 }

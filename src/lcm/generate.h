@@ -58,7 +58,6 @@ typedef struct lcm_generated {
 /* Why concept x (D) of this index ends a document; LCM_STOP_LENGTH when it does not. eos may be NULL. */
 lcm_stop lcm_generate_stop(const lcm_generate_config *c, int64_t index, const real *eos, const real *before, const real *x,
                            int64_t D);
-double lcm_concept_cosine(const real *a, const real *b, int64_t D);
 
 /* `hooks` may be NULL. LCM_ERR_ARG for options and prompts, LCM_ERR_LIMIT when prompt and
  * max_gen_len exceed the model's max_seq_len, LCM_ERR_NUMERIC naming document and concept. On

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
+#include "kernels/distance.h"
 #include "kernels/gemm.h"
 #include "kernels/simd.h"
 
@@ -21,12 +22,6 @@ LCM_CLONES static real half_square(const real *c, int64_t D) {
     LCM_SIMD_SUM(s)
     for (int64_t i = 0; i < D; i++) s += c[i] * c[i];
     return s / 2;
-}
-
-static double squared_distance(const real *a, const real *b, int64_t D) {
-    double s = 0;
-    for (int64_t i = 0; i < D; i++) s += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
-    return s;
 }
 
 /* First of the smallest s[u] + half[u]; s is overwritten with the sums. */
@@ -48,7 +43,7 @@ static void search(int32_t *unit, double *error, const real *x, int64_t n, const
     lcm_k_gemm(false, true, n, U, D, -1, x, D, c, D, 0, scores, U);
     for (int64_t r = 0; r < n; r++) {
         unit[r] = smallest(scores + r * U, half, U);
-        if (error) error[r] = squared_distance(x + r * D, c + unit[r] * D, D);
+        if (error) error[r] = lcm_squared_distance(x + r * D, c + unit[r] * D, D);
     }
 }
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/distance.h"
 #include "kernels/gemm.h"
 #include "modelfile/model_meta.h"
 #include "modelfile/params_io.h"
@@ -76,9 +77,7 @@ lcm_status lcm_blaser_load(lcm_ctx *ctx, lcm_blaser **out, const char *path) {
 }
 
 static void unit(real *out, const real *x, int64_t D) {
-    double sum = 0, scale;
-    for (int64_t k = 0; k < D; k++) sum += (double)x[k] * (double)x[k];
-    scale = 1 / fmax(sqrt(sum), 1e-12);
+    double scale = 1 / fmax(sqrt(lcm_dot(x, x, D)), 1e-12);
     for (int64_t k = 0; k < D; k++) out[k] = (real)((double)x[k] * scale);
 }
 

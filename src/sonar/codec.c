@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/distance.h"
+
 enum { ID_EOS = 3, PASS_ROWS = 320 };
 
 struct lcm_codec {
@@ -103,12 +105,6 @@ lcm_status lcm_codec_encode(lcm_ctx *ctx, real *out, uint8_t *cut, lcm_codec *c,
     return lcm_codec_encode_ids(ctx, out, c, c->pieces, n, lang);
 }
 
-static double squared_distance(const real *a, const real *b, int64_t D) {
-    double s = 0;
-    for (int64_t i = 0; i < D; i++) s += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
-    return s;
-}
-
 /* ---- decoding to the nearest text ---- */
 
 /* What is known of one sentence. */
@@ -156,7 +152,7 @@ static lcm_status judge(lcm_ctx *ctx, search *s, const lcm_hypotheses *h) {
     for (int64_t k = 0; st == LCM_OK && k < s->n_at; k++) {
         candidate *b = &s->best[s->at[k]];
         for (int64_t i = 0; st == LCM_OK && i < h[k].n; i++, row++) {
-            double d = squared_distance(s->concepts + s->at[k] * D, back + (int64_t)row * D, D);
+            double d = lcm_squared_distance(s->concepts + s->at[k] * D, back + (int64_t)row * D, D);
             if (b->text && !(d < b->least)) continue;
             free(b->text);
             b->text = lcm_strdup(at[row]);
@@ -180,9 +176,7 @@ static void correct(search *s, double step) {
     for (int64_t k = 0; k < s->n_at; k++) {
         int64_t i = s->at[k];
         const real *x = s->concepts + i * D, *y = s->nearest + i * D;
-        double norm = 0;
-        for (int64_t d = 0; d < D; d++) norm += (double)x[d] * (double)x[d];
-        if (s->best[i].least <= 1e-8 * norm) continue;
+        if (s->best[i].least <= 1e-8 * lcm_dot(x, x, D)) continue;
         for (int64_t d = 0; d < D; d++) s->query[kept * D + d] = x[d] + (real)step * (x[d] - y[d]);
         s->at[kept++] = i;
     }

@@ -9,6 +9,7 @@
 
 #include "base/io.h"
 #include "base/rng.h"
+#include "kernels/distance.h"
 #include "kernels/simd.h"
 #include "modelfile/checkpoint.h"
 #include "quant/rvq_io.h"
@@ -89,11 +90,7 @@ typedef struct state {
     double began;
 } state;
 
-static double energy(const real *x, int64_t n) {
-    double s = 0;
-    for (int64_t i = 0; i < n; i++) s += (double)x[i] * (double)x[i];
-    return s;
-}
+static double energy(const real *x, int64_t n) { return lcm_dot(x, x, n); }
 
 /* `order` NULL: the first n concepts. */
 static lcm_status load_rows(lcm_ctx *ctx, rows *out, const state *s, const lcm_store *store, const int64_t *order, int64_t n) {

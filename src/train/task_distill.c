@@ -1,4 +1,5 @@
 /* Distillation of an encoder. */
+#include "kernels/distance.h"
 #include "train/task_distill.h"
 
 #include <stdlib.h>
@@ -65,15 +66,9 @@ static lcm_status pack_sources(lcm_ctx *ctx, lcm_sonar_packer *p, lcm_tape *t, c
 static void report(lcm_task_loss *out, const lcm_loss *l, const real *z, const real *y, int64_t n, int64_t D, int64_t tokens) {
     double error = 0, energy = 0, cosines = 0;
     for (int64_t i = 0; i < n; i++) {
-        double zy = 0, zz = 0, yy = 0;
-        for (int64_t k = i * D; k < (i + 1) * D; k++) {
-            zy += (double)z[k] * (double)y[k];
-            zz += (double)z[k] * (double)z[k];
-            yy += (double)y[k] * (double)y[k];
-        }
         error += (double)l->rows[i];
-        energy += yy;
-        cosines += zy / fmax(sqrt(zz * yy), 1e-8);
+        energy += lcm_dot(y + i * D, y + i * D, D);
+        cosines += lcm_cosine(z + i * D, y + i * D, D);
     }
     *out = (lcm_task_loss){.out = l->out, .sum = l->sum, .count = (double)n, .items = (double)tokens, .n_metrics = 2};
     out->metrics[0] = (lcm_metric){"relative_error", error, energy};
@@ -158,7 +153,7 @@ static lcm_status match_scale(lcm_ctx *ctx, task_distill *s) {
     for (int64_t i = 0; i < n; i++) items[i] = i;
     LCM_TRY(lcm_calloc(ctx, &y, (size_t)(n * D), sizeof *y));
     st = teach(ctx, s, y, &s->train, items, n);
-    for (int64_t i = 0; st == LCM_OK && i < n * D; i++) s->scale2 += (double)y[i] * (double)y[i] / (double)n;
+    if (st == LCM_OK) s->scale2 = lcm_dot(y, y, n * D) / (double)n;
     free(y);
     LCM_TRY(st);
     if (!(s->scale2 > 0) || !isfinite(s->scale2)) LCM_FAIL(ctx, LCM_ERR_NUMERIC, "the teacher's concepts are zero or not finite");

@@ -8,9 +8,9 @@
 
 #include "base/io.h"
 #include "eval/cloze.h"
-#include "eval/distance.h"
 #include "eval/next_concept.h"
 #include "harness/eval_world.h"
+#include "kernels/distance.h"
 #include "lcm/eval.h"
 #include "lcm/generate.h"
 #include "lcm/model_io.h"

@@ -10,6 +10,7 @@
 #include "base/rng.h"
 #include "kernels/act.h"
 #include "kernels/attention.h"
+#include "kernels/distance.h"
 #include "kernels/gemm.h"
 #include "kernels/gemv.h"
 #include "kernels/norm.h"
@@ -246,6 +247,27 @@ static void squared_error(void **state) {
     assert_true(loss[0] == 13 && loss[1] == 1 && dp[1] == 8 && dp[5] == -2 && dp[0] == 0);
     assert_true(fabs(lcm_k_sq_err(dp, loss, p, t, w, 2, 3, 1) - (2 * root - one)) <= 1e-12);
     assert_true(fabs((double)dp[2] - 6 / root) <= 1e-6);
+}
+
+/* Small integers, so that every sum is exact in any order; 37 leaves a tail behind whole registers. */
+static void products_and_distances(void **state) {
+    real a[37], b[37], zero[37] = {0}, tiny[37] = {(real)1e-5};
+    double ab = 0, aa = 0, bb = 0, dd = 0;
+    (void)state;
+    for (int i = 0; i < 37; i++) {
+        int p = i * 7 % 11 - 5, q = i * 5 % 13 - 6;
+        a[i] = (real)p;
+        b[i] = (real)q;
+        ab += p * q;
+        aa += p * p;
+        bb += q * q;
+        dd += (p - q) * (p - q);
+    }
+    assert_true(lcm_dot(a, b, 37) == ab && lcm_dot(a, a, 37) == aa && lcm_squared_distance(a, b, 37) == dd);
+    assert_true(lcm_l2(a, b, 37) == sqrt(dd));
+    assert_true(fabs(lcm_cosine(a, b, 37) - ab / sqrt(aa * bb)) <= 1e-15);
+    assert_true(lcm_cosine(a, zero, 37) == 0 && lcm_cosine(zero, zero, 37) == 0);
+    assert_true(fabs(lcm_cosine(tiny, tiny, 37) - 1e-2) <= 1e-8); /* 1e-10 over the least divisor */
 }
 
 /* ---- attention ---- */
@@ -519,6 +541,7 @@ int main(void) {
         cmocka_unit_test(log_softmax),
         cmocka_unit_test(cross_entropy),
         cmocka_unit_test(squared_error),
+        cmocka_unit_test(products_and_distances),
         cmocka_unit_test(attention_formula),
         cmocka_unit_test(attention_of_constant_values),
         cmocka_unit_test(attention_causal_mask_hides_the_future),

@@ -1,13 +1,15 @@
-/* Distances between concepts, in double. */
+/* Products and distances of vectors, added up in double. */
 #ifndef LCM_DISTANCE_H
 #define LCM_DISTANCE_H
 
 #include "kernels/real.h"
 
+double lcm_dot(const real *a, const real *b, int64_t D);
+double lcm_squared_distance(const real *a, const real *b, int64_t D);
 double lcm_l2(const real *a, const real *b, int64_t D);     /* ||a - b|| */
-double lcm_cosine(const real *a, const real *b, int64_t D); /* norms below 1e-8 count as that, as in the reference code */
+double lcm_cosine(const real *a, const real *b, int64_t D); /* |a| |b| below 1e-8 counts as that, as in the reference code */
 
-/* Divides each row of x (n, D) by its norm, of which the same holds. */
+/* Divides each row of x (n, D) by its norm; one below 1e-8 counts as that. */
 void lcm_unit_rows(real *x, int64_t n, int64_t D);
 
 /* y[m,n] = squared distances of rows a[m,D] to rows b[n,D], by |a|² + |b|² - 2ab: the error is about

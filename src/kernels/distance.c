@@ -1,22 +1,28 @@
 /* Distances. */
-#include "eval/distance.h"
+#include "kernels/distance.h"
 
 #include "kernels/gemm.h"
 #include "kernels/simd.h"
 
-static double dot(const real *a, const real *b, int64_t D) {
+LCM_CLONES static double dot(const real *a, const real *b, int64_t D) {
     double s = 0;
     LCM_SIMD_SUM(s)
     for (int64_t i = 0; i < D; i++) s += (double)a[i] * (double)b[i];
     return s;
 }
 
-double lcm_l2(const real *a, const real *b, int64_t D) {
+LCM_CLONES static double squared_distance(const real *a, const real *b, int64_t D) {
     double s = 0;
     LCM_SIMD_SUM(s)
     for (int64_t i = 0; i < D; i++) s += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
-    return sqrt(s);
+    return s;
 }
+
+double lcm_dot(const real *a, const real *b, int64_t D) { return dot(a, b, D); }
+
+double lcm_squared_distance(const real *a, const real *b, int64_t D) { return squared_distance(a, b, D); }
+
+double lcm_l2(const real *a, const real *b, int64_t D) { return sqrt(squared_distance(a, b, D)); }
 
 double lcm_cosine(const real *a, const real *b, int64_t D) {
     return dot(a, b, D) / fmax(sqrt(dot(a, a, D)) * sqrt(dot(b, b, D)), 1e-8);
