@@ -25,7 +25,7 @@ static lcm_status resolve(lcm_ctx *ctx, json_t **out, const char *config, const 
     st = json_is_object(given) ? LCM_OK : lcm_fail(ctx, LCM_ERR_ARG, "configuration: an object is required");
     for (size_t i = 0; st == LCM_OK && i < n; i++) st = lcm_json_override(ctx, given, overrides[i]);
     if (st == LCM_OK) st = lcm_run_find(ctx, &kind, given);
-    if (st == LCM_OK) st = kind->resolve(ctx, out, given);
+    if (st == LCM_OK) st = lcm_run_resolve(ctx, out, kind, given);
     json_decref(given);
     return st;
 }
@@ -61,7 +61,7 @@ lcm_status lcm_train(lcm_ctx *ctx, const char *config, lcm_train_opts *opts) {
     lcm_status st;
     LCM_TRY(resolve(ctx, &full, config, NULL, 0));
     st = lcm_run_find(ctx, &kind, full);
-    if (st == LCM_OK) st = kind->run(ctx, full, &hooks);
+    if (st == LCM_OK) st = lcm_run_start(ctx, kind, full, &hooks);
     json_decref(full);
     b.opts->worst = hooks.worst;
     memcpy(b.opts->worst_name, hooks.worst_name, sizeof b.opts->worst_name);

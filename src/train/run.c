@@ -2,6 +2,7 @@
 #include "train/run.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 lcm_status lcm_run_find(lcm_ctx *ctx, const lcm_run_kind **out, const json_t *given) {
@@ -20,13 +21,56 @@ lcm_status lcm_run_find(lcm_ctx *ctx, const lcm_run_kind **out, const json_t *gi
     LCM_FAIL(ctx, LCM_ERR_ARG, "kind: '%.40s' is not one of %s", kind, list);
 }
 
-lcm_status lcm_run_config(lcm_ctx *ctx, void *config, const lcm_field *fields, const json_t *given, const char *const *raw) {
+/* A new configuration, `given` over the defaults. The caller frees it. */
+static lcm_status read_config(lcm_ctx *ctx, void **out, const lcm_run_kind *kind, const json_t *given) {
     json_t *rest = json_copy((json_t *)(uintptr_t)given);
-    lcm_status st;
-    if (rest == NULL) LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: configuration");
-    for (; *raw; raw++) json_object_del(rest, *raw);
-    st = lcm_config_read(ctx, config, fields, rest, "config");
+    void *config;
+    lcm_status st = lcm_calloc(ctx, &config, 1, kind->size);
+    if (st == LCM_OK && rest == NULL) st = lcm_fail(ctx, LCM_ERR_NOMEM, "out of memory: configuration");
+    for (const char *const *raw = kind->raw; *raw; raw++) json_object_del(rest, *raw);
+    if (st == LCM_OK) {
+        kind->defaults(config);
+        st = lcm_config_read(ctx, config, kind->fields, rest, "config");
+    }
     json_decref(rest);
+    if (st) free(config);
+    else *out = config;
+    return st;
+}
+
+/* Every field of the table, and the raw keys as they were given. */
+static lcm_status write_config(lcm_ctx *ctx, json_t **out, const lcm_run_kind *kind, const void *config, const json_t *given) {
+    json_t *all = lcm_config_write(config, kind->fields);
+    bool ok = all != NULL;
+    for (const char *const *raw = kind->raw; ok && *raw; raw++) {
+        json_t *v = json_object_get(given, *raw);
+        ok = json_object_set_new(all, *raw, v ? json_incref(v) : json_array()) == 0;
+    }
+    *out = all;
+    if (ok) return LCM_OK;
+    LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: configuration");
+}
+
+lcm_status lcm_run_resolve(lcm_ctx *ctx, json_t **out, const lcm_run_kind *kind, const json_t *given) {
+    json_t *all = NULL;
+    void *config;
+    lcm_status st;
+    *out = NULL;
+    LCM_TRY(read_config(ctx, &config, kind, given));
+    st = write_config(ctx, &all, kind, config, given);
+    if (st == LCM_OK && kind->complete) st = kind->complete(ctx, all, config, given);
+    free(config);
+    if (st) json_decref(all);
+    else *out = all;
+    return st;
+}
+
+lcm_status lcm_run_start(lcm_ctx *ctx, const lcm_run_kind *kind, const json_t *resolved, lcm_run_hooks *hooks) {
+    void *config;
+    lcm_status st;
+    LCM_TRY(read_config(ctx, &config, kind, resolved));
+    st = kind->run(ctx, config, resolved, hooks);
+    free(config);
     return st;
 }
 

@@ -1,7 +1,7 @@
 /* A training run from one JSON configuration.
  *
  * Common keys: "kind" (what is trained), "train" (lcm_trainer_config). The rest belongs to the kind;
- * every key and its default is printed by `lcm train --show-config KIND`. */
+ * `lcm train --show-config FILE` prints every key and its default. */
 #ifndef LCM_RUN_H
 #define LCM_RUN_H
 
@@ -16,12 +16,18 @@ typedef struct lcm_run_hooks {
     char worst_name[LCM_PARAM_NAME];
 } lcm_run_hooks;
 
-/* One row per trainable kind. */
+/* One row per trainable kind. Its configuration is a struct of `size` bytes, which `defaults` fills when all is zero
+ * and which `fields` reads and writes. */
 typedef struct lcm_run_kind {
     const char *name, *help;
-    /* The full configuration with defaults for everything that `given` does not set. */
-    lcm_status (*resolve)(lcm_ctx *ctx, json_t **out, const json_t *given);
-    lcm_status (*run)(lcm_ctx *ctx, const json_t *resolved, lcm_run_hooks *hooks);
+    size_t size;
+    void (*defaults)(void *config);
+    const lcm_field *fields;
+    const char *const *raw; /* more keys, which stay JSON (ends with NULL); a missing one becomes an empty list */
+    /* Checks what was read, and completes the keys of `raw` in *resolved; or NULL. */
+    lcm_status (*complete)(lcm_ctx *ctx, json_t *resolved, const void *config, const json_t *given);
+    /* config: of this run, to change at will. */
+    lcm_status (*run)(lcm_ctx *ctx, void *config, const json_t *resolved, lcm_run_hooks *hooks);
 } lcm_run_kind;
 
 extern const lcm_run_kind *const lcm_run_kinds[]; /* ends with NULL */
@@ -29,8 +35,9 @@ extern const lcm_run_kind *const lcm_run_kinds[]; /* ends with NULL */
 /* LCM_ERR_ARG when the kind is missing or unknown. */
 lcm_status lcm_run_find(lcm_ctx *ctx, const lcm_run_kind **out, const json_t *given);
 
-/* Reads `given` over the defaults in *config; the keys of `raw` (ends with NULL) are not the table's. */
-lcm_status lcm_run_config(lcm_ctx *ctx, void *config, const lcm_field *fields, const json_t *given, const char *const *raw);
+/* The full configuration, with defaults for everything that `given` does not set. */
+lcm_status lcm_run_resolve(lcm_ctx *ctx, json_t **out, const lcm_run_kind *kind, const json_t *given);
+lcm_status lcm_run_start(lcm_ctx *ctx, const lcm_run_kind *kind, const json_t *resolved, lcm_run_hooks *hooks);
 
 /* Trains, or checks gradients if the hooks say so. */
 lcm_status lcm_run_task(lcm_ctx *ctx, const lcm_trainer_config *config, lcm_task *task, const json_t *resolved,

@@ -31,19 +31,13 @@ static const lcm_field fields[] = {
     LCM_F_STRUCT(config, train, lcm_trainer_fields, "optimisation"),
     LCM_F_END};
 
-static lcm_status read_config(lcm_ctx *ctx, config *c, const json_t *given) {
+static void defaults(void *out) {
+    config *c = out;
     *c = (config){.batch_pairs = 256, .valid_documents = 500, .model = lcm_coherence_config_default(),
                   .normalizer = lcm_normalizer_config_default(), .train = lcm_trainer_config_default()};
     c->train.lr = lcm_run_lr(1e-3, 1e-6);
     c->train.lr.warmup_steps = 100;
     c->train.lr.max_steps = 3000;
-    return lcm_run_config(ctx, c, fields, given, lcm_run_no_lists);
-}
-
-static lcm_status resolve(lcm_ctx *ctx, json_t **out, const json_t *given) {
-    config c;
-    LCM_TRY(read_config(ctx, &c, given));
-    return lcm_run_resolved(ctx, out, &c, fields, given, lcm_run_no_lists);
 }
 
 /* ---- documents ---- */
@@ -60,7 +54,7 @@ typedef struct held_out {
 } held_out;
 
 typedef struct state {
-    config c;
+    const config *c;
     documents train, valid;
     uint64_t space;
     lcm_coherence *model;
@@ -112,8 +106,8 @@ static int64_t draw_false(const documents *docs, lcm_rng *r, int64_t d, int64_t 
 /* Rows 2i and 2i+1: the true and the false continuation at one place. scratch (context + 1, D) */
 static lcm_status draw_pair(lcm_ctx *ctx, real *rows, real *scratch, const state *s, lcm_rng *r) {
     const documents *docs = &s->train;
-    int64_t D = s->c.model.sonar_embed_dim, d = below(r, docs->n), t = 1 + below(r, docs->count[d] - 1);
-    int64_t n = lcm_min_i(t, s->c.model.context);
+    int64_t D = s->c->model.sonar_embed_dim, d = below(r, docs->n), t = 1 + below(r, docs->count[d] - 1);
+    int64_t n = lcm_min_i(t, s->c->model.context);
     LCM_TRY(fetch(ctx, scratch, s, docs, docs->first[d] + t - n, n + 1));
     lcm_coherence_features(rows, s->model, scratch, n, scratch + n * D);
     LCM_TRY(fetch(ctx, scratch + n * D, s, docs, draw_false(docs, r, d, t), 1));
@@ -123,10 +117,10 @@ static lcm_status draw_pair(lcm_ctx *ctx, real *rows, real *scratch, const state
 
 static lcm_status loss(lcm_ctx *ctx, void *self, lcm_tape *t, uint64_t seed, uint64_t draw, lcm_task_loss *out) {
     const state *s = self;
-    int64_t F = LCM_COHERENCE_FEATURES * s->c.model.sonar_embed_dim, n = 2 * s->c.batch_pairs;
+    int64_t F = LCM_COHERENCE_FEATURES * s->c->model.sonar_embed_dim, n = 2 * s->c->batch_pairs;
     lcm_rng r = lcm_rng_make(seed, LCM_RNG_SAMPLE + (draw << 8));
     real *rows = lcm_tape_alloc(t, (size_t)(n * F) * sizeof *rows);
-    real *scratch = lcm_tape_alloc(t, (size_t)((s->c.model.context + 1) * s->c.model.sonar_embed_dim) * sizeof *scratch);
+    real *scratch = lcm_tape_alloc(t, (size_t)((s->c->model.context + 1) * s->c->model.sonar_embed_dim) * sizeof *scratch);
     int32_t *target = lcm_tape_alloc(t, (size_t)n * sizeof *target);
     uint8_t *hit = lcm_tape_alloc(t, (size_t)n);
     lcm_loss l;
@@ -153,7 +147,7 @@ static double better(double a, double b) { return a > b ? 1 : a < b ? 0 : 0.5; }
 
 /* z (n, D) is the document, y (n, D) scratch. */
 static lcm_status compare(lcm_ctx *ctx, held_out *h, lcm_tape *t, const state *s, int64_t d, const real *z, real *y) {
-    int64_t D = s->c.model.sonar_embed_dim, n = s->valid.count[d], half = (n + 1) / 2, next = (d + 1) % s->valid.n;
+    int64_t D = s->c->model.sonar_embed_dim, n = s->valid.count[d], half = (n + 1) / 2, next = (d + 1) % s->valid.n;
     lcm_rng r = lcm_rng_make(1, LCM_RNG_TEST + ((uint64_t)d << 8));
     double truth, other;
     LCM_TRY(lcm_coherence_logit(ctx, &truth, t, s->model, z, n, 1));
@@ -178,7 +172,7 @@ static lcm_status compare(lcm_ctx *ctx, held_out *h, lcm_tape *t, const state *s
 }
 
 static lcm_status measure(lcm_ctx *ctx, held_out *h, lcm_tape *t, const state *s) {
-    int64_t D = s->c.model.sonar_embed_dim, docs = lcm_min_i(s->valid.n, s->c.valid_documents);
+    int64_t D = s->c->model.sonar_embed_dim, docs = lcm_min_i(s->valid.n, s->c->valid_documents);
     *h = (held_out){0, 0, 0};
     for (int64_t d = 0; d < docs; d++) {
         real *z;
@@ -227,9 +221,9 @@ static lcm_status write_model(lcm_ctx *ctx, void *self, const real *x, lcm_buf *
     json_t *j;
     lcm_status st;
     LCM_TRY(measure_values(ctx, &h, s, x));
-    j = json_pack("{s:{s:s, s:I, s:f, s:f}, s:I, s:I, s:I}", "held_out", "store", s->c.valid_store, "documents", (json_int_t)h.n,
+    j = json_pack("{s:{s:s, s:I, s:f, s:f}, s:I, s:I, s:I}", "held_out", "store", s->c->valid_store, "documents", (json_int_t)h.n,
                   "shuffled_accuracy", h.shuffled / (double)h.n, "foreign_accuracy", h.foreign / (double)h.n, "seed",
-                  (json_int_t)s->c.train.seed, "documents", (json_int_t)s->train.n, "concepts",
+                  (json_int_t)s->c->train.seed, "documents", (json_int_t)s->train.n, "concepts",
                   (json_int_t)lcm_store_n_concepts(s->train.store));
     if (j == NULL) LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: provenance");
     st = lcm_coherence_write(ctx, out, s->model,
@@ -254,19 +248,19 @@ static lcm_status seek(lcm_ctx *ctx, void *self, const int64_t at[LCM_TASK_STATE
 /* ---- the run ---- */
 
 static lcm_status prepare(lcm_ctx *ctx, state *s) {
-    const lcm_normalizer_config *n = &s->c.normalizer;
-    LCM_TRY(open_documents(ctx, &s->train, s->c.store, 2));
-    if (s->c.valid_store[0] == '\0') LCM_FAIL(ctx, LCM_ERR_ARG, "config.valid_store: needed, the model tells its accuracy on held-out documents");
-    LCM_TRY(open_documents(ctx, &s->valid, s->c.valid_store, 4));
+    const lcm_normalizer_config *n = &s->c->normalizer;
+    LCM_TRY(open_documents(ctx, &s->train, s->c->store, 2));
+    if (s->c->valid_store[0] == '\0') LCM_FAIL(ctx, LCM_ERR_ARG, "config.valid_store: needed, the model tells its accuracy on held-out documents");
+    LCM_TRY(open_documents(ctx, &s->valid, s->c->valid_store, 4));
     if (strcmp(lcm_store_space(s->train.store), lcm_store_space(s->valid.store)) != 0)
         LCM_FAIL(ctx, LCM_ERR_SHAPE, "the stores speak different spaces: %s and %s", lcm_store_space(s->train.store), lcm_store_space(s->valid.store));
     if (!lcm_space_parse(&s->space, lcm_store_space(s->train.store)))
-        LCM_FAIL(ctx, LCM_ERR_FORMAT, "'%s': its space '%.40s' is not 16 hex digits", s->c.store, lcm_store_space(s->train.store));
-    if (s->c.model.sonar_embed_dim != lcm_store_dim(s->train.store) || lcm_store_dim(s->valid.store) != lcm_store_dim(s->train.store))
+        LCM_FAIL(ctx, LCM_ERR_FORMAT, "'%s': its space '%.40s' is not 16 hex digits", s->c->store, lcm_store_space(s->train.store));
+    if (s->c->model.sonar_embed_dim != lcm_store_dim(s->train.store) || lcm_store_dim(s->valid.store) != lcm_store_dim(s->train.store))
         LCM_FAIL(ctx, LCM_ERR_SHAPE, "model.sonar_embed_dim is %lld, the stores hold vectors of %lld and %lld",
-                 (long long)s->c.model.sonar_embed_dim, (long long)lcm_store_dim(s->train.store), (long long)lcm_store_dim(s->valid.store));
-    LCM_TRY(lcm_coherence_new(ctx, &s->model, &s->c.model, true));
-    lcm_params_init(&s->model->params, (uint64_t)s->c.train.seed);
+                 (long long)s->c->model.sonar_embed_dim, (long long)lcm_store_dim(s->train.store), (long long)lcm_store_dim(s->valid.store));
+    LCM_TRY(lcm_coherence_new(ctx, &s->model, &s->c->model, true));
+    lcm_params_init(&s->model->params, (uint64_t)s->c->train.seed);
     if (n->with_fft || n->clip_proba > 0) LCM_FAIL(ctx, LCM_ERR_ARG, "config.normalizer: neither with_fft nor clip_proba here");
     LCM_TRY(lcm_run_fit_normalizer(ctx, s->model->normalizer, n, s->train.store));
     s->task = (lcm_task){.self = s, .params = &s->model->params, .unit = "concepts", .loss = loss, .validate = validate,
@@ -274,15 +268,16 @@ static lcm_status prepare(lcm_ctx *ctx, state *s) {
     return LCM_OK;
 }
 
-static lcm_status run(lcm_ctx *ctx, const json_t *resolved, lcm_run_hooks *hooks) {
-    state s = {.space = 0};
-    lcm_status st = read_config(ctx, &s.c, resolved);
-    if (st == LCM_OK) st = prepare(ctx, &s);
-    if (st == LCM_OK) st = lcm_run_task(ctx, &s.c.train, &s.task, resolved, hooks);
+static lcm_status run(lcm_ctx *ctx, void *run_config, const json_t *resolved, lcm_run_hooks *hooks) {
+    state s = {.c = run_config};
+    lcm_status st = prepare(ctx, &s);
+    if (st == LCM_OK) st = lcm_run_task(ctx, &s.c->train, &s.task, resolved, hooks);
     lcm_coherence_free(s.model);
     close_documents(&s.train);
     close_documents(&s.valid);
     return st;
 }
 
-const lcm_run_kind lcm_run_coherence = {"coherence", "discriminator of true and false continuations", resolve, run};
+const lcm_run_kind lcm_run_coherence = {
+    .name = "coherence", .help = "discriminator of true and false continuations", .size = sizeof(config),
+    .defaults = defaults, .fields = fields, .raw = lcm_run_no_raw, .run = run};

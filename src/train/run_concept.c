@@ -35,41 +35,26 @@ static const lcm_field fields[] = {
     LCM_F_STRUCT(config, train, lcm_trainer_fields, "optimisation"),
     LCM_F_END};
 
-static config defaults(void) {
-    config c = {.end_of_text = "End of text.", .normalizer = lcm_normalizer_config_default(),
-                .criterion = lcm_criterion_config_default(), .task = lcm_task_concept_config_default(),
-                .train = lcm_trainer_config_default()};
-    c.train.lr = lcm_run_lr(1e-3, 1e-6);
-    return c;
+static void defaults(void *out) {
+    config *c = out;
+    *c = (config){.end_of_text = "End of text.", .normalizer = lcm_normalizer_config_default(),
+                  .criterion = lcm_criterion_config_default(), .task = lcm_task_concept_config_default(),
+                  .train = lcm_trainer_config_default()};
+    c->train.lr = lcm_run_lr(1e-3, 1e-6);
 }
 
-static lcm_status read_config(lcm_ctx *ctx, config *c, const json_t *given) {
-    static const char *const raw[] = {"model", NULL}; /* of the kind, read by the registry */
-    *c = defaults();
-    LCM_TRY(lcm_run_config(ctx, c, fields, given, raw));
-    if (!c->task.supervised && lcm_affixes_any(&c->prompt)) LCM_FAIL(ctx, LCM_ERR_ARG, "config.prompt: only with task.supervised true");
-    memcpy(c->prompt.end_of_text, c->end_of_text, sizeof c->end_of_text);
-    return LCM_OK;
-}
+static const char *const raw[] = {"model", NULL}; /* of the kind, read by the registry */
 
-static lcm_status resolve(lcm_ctx *ctx, json_t **out, const json_t *given) {
-    config c;
+static lcm_status complete(lcm_ctx *ctx, json_t *resolved, const void *run_config, const json_t *given) {
+    const config *c = run_config;
     lcm_model *m = NULL;
     json_t *model;
-    lcm_status st;
-    LCM_TRY(read_config(ctx, &c, given));
-    LCM_TRY(lcm_model_register(ctx, &m, c.kind, json_object_get(given, "model"), "config.model"));
+    if (!c->task.supervised && lcm_affixes_any(&c->prompt)) LCM_FAIL(ctx, LCM_ERR_ARG, "config.prompt: only with task.supervised true");
+    LCM_TRY(lcm_model_register(ctx, &m, c->kind, json_object_get(given, "model"), "config.model"));
     model = lcm_model_config_json(m);
     lcm_model_free(m);
-    if (model == NULL) LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: configuration");
-    st = lcm_run_resolved(ctx, out, &c, fields, given, lcm_run_no_lists);
-    if (st == LCM_OK && json_object_set(*out, "model", model) != 0) {
-        json_decref(*out);
-        *out = NULL;
-        st = lcm_fail(ctx, LCM_ERR_NOMEM, "out of memory: configuration");
-    }
-    json_decref(model);
-    return st;
+    if (json_object_set_new(resolved, "model", model) != 0) LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: configuration");
+    return LCM_OK;
 }
 
 typedef struct state {
@@ -213,13 +198,13 @@ static lcm_status prepare(lcm_ctx *ctx, state *s, const config *c, const json_t 
                                 (uint64_t)c->train.seed);
 }
 
-static lcm_status run(lcm_ctx *ctx, const json_t *resolved, lcm_run_hooks *hooks) {
-    config c;
+static lcm_status run(lcm_ctx *ctx, void *run_config, const json_t *resolved, lcm_run_hooks *hooks) {
+    config *c = run_config;
     state s = {0};
     lcm_status st;
-    LCM_TRY(read_config(ctx, &c, resolved));
-    st = prepare(ctx, &s, &c, resolved);
-    if (st == LCM_OK) st = lcm_run_task(ctx, &c.train, s.task, resolved, hooks);
+    memcpy(c->prompt.end_of_text, c->end_of_text, sizeof c->end_of_text);
+    st = prepare(ctx, &s, c, resolved);
+    if (st == LCM_OK) st = lcm_run_task(ctx, &c->train, s.task, resolved, hooks);
     lcm_task_concept_free(s.task);
     lcm_criterion_free(s.criterion);
     lcm_model_free(s.model);
@@ -233,8 +218,12 @@ static lcm_status run(lcm_ctx *ctx, const json_t *resolved, lcm_run_hooks *hooks
     return st;
 }
 
-const lcm_run_kind lcm_run_base = {"base", "Base-LCM: regression of the next concept", resolve, run};
-const lcm_run_kind lcm_run_one_tower = {"one_tower", "one-tower diffusion model", resolve, run};
-const lcm_run_kind lcm_run_quant_c = {"quant_c", "quantised concepts, regression of the concept", resolve, run};
-const lcm_run_kind lcm_run_quant_d = {"quant_d", "quantised concepts, softmax over units", resolve, run};
-const lcm_run_kind lcm_run_two_tower = {"two_tower", "two-tower diffusion model", resolve, run};
+#define CONCEPT_RUN(kind_name, what)                                                                                \
+    {.name = kind_name, .help = what, .size = sizeof(config), .defaults = defaults, .fields = fields, .raw = raw,  \
+     .complete = complete, .run = run}
+
+const lcm_run_kind lcm_run_base = CONCEPT_RUN("base", "Base-LCM: regression of the next concept");
+const lcm_run_kind lcm_run_one_tower = CONCEPT_RUN("one_tower", "one-tower diffusion model");
+const lcm_run_kind lcm_run_quant_c = CONCEPT_RUN("quant_c", "quantised concepts, regression of the concept");
+const lcm_run_kind lcm_run_quant_d = CONCEPT_RUN("quant_d", "quantised concepts, softmax over units");
+const lcm_run_kind lcm_run_two_tower = CONCEPT_RUN("two_tower", "two-tower diffusion model");

@@ -35,19 +35,13 @@ static const lcm_field fields[] = {
     LCM_F_STRUCT(config, train, lcm_trainer_fields, "optimisation"),
     LCM_F_END};
 
-static lcm_status read_config(lcm_ctx *ctx, config *c, const json_t *given) {
+static void defaults(void *out) {
+    config *c = out;
     *c = (config){.kind = "distill", .segment_lang = "en", .model = {.encoder_layers = 2, .attn_heads = 4, .ffn_inner_dim = 1024},
                   .task = lcm_task_distill_config_default(), .train = lcm_trainer_config_default()};
     c->train.lr = lcm_run_lr(1e-3, 1e-5);
     c->train.adamw = (lcm_adamw_config){.beta1 = 0.9, .beta2 = 0.98, .eps = 1e-8, .weight_decay = 0.01};
     c->train.max_grad_norm = 1;
-    return lcm_run_config(ctx, c, fields, given, lcm_run_text_lists);
-}
-
-static lcm_status resolve(lcm_ctx *ctx, json_t **out, const json_t *given) {
-    config c;
-    LCM_TRY(read_config(ctx, &c, given));
-    return lcm_run_resolved(ctx, out, &c, fields, given, lcm_run_text_lists);
 }
 
 typedef struct state {
@@ -86,13 +80,11 @@ static lcm_status prepare(lcm_ctx *ctx, state *s, const config *c, const json_t 
                                 s->valid.data.target->n ? &s->valid.data : NULL, (uint64_t)c->train.seed);
 }
 
-static lcm_status run(lcm_ctx *ctx, const json_t *resolved, lcm_run_hooks *hooks) {
-    config c;
+static lcm_status run(lcm_ctx *ctx, void *run_config, const json_t *resolved, lcm_run_hooks *hooks) {
+    const config *c = run_config;
     state s = {0};
-    lcm_status st;
-    LCM_TRY(read_config(ctx, &c, resolved));
-    st = prepare(ctx, &s, &c, resolved);
-    if (st == LCM_OK) st = lcm_run_task(ctx, &c.train, s.task, resolved, hooks);
+    lcm_status st = prepare(ctx, &s, c, resolved);
+    if (st == LCM_OK) st = lcm_run_task(ctx, &c->train, s.task, resolved, hooks);
     lcm_task_distill_free(s.task);
     lcm_run_sentences_free(&s.train);
     lcm_run_sentences_free(&s.valid);
@@ -101,4 +93,5 @@ static lcm_status run(lcm_ctx *ctx, const json_t *resolved, lcm_run_hooks *hooks
     return st;
 }
 
-const lcm_run_kind lcm_run_distill = {"distill", "smaller encoder of an existing space", resolve, run};
+const lcm_run_kind lcm_run_distill = {.name = "distill", .help = "smaller encoder of an existing space", .size = sizeof(config),
+                                       .defaults = defaults, .fields = fields, .raw = lcm_run_text_lists, .run = run};

@@ -9,7 +9,7 @@
 
 /* ---- configuration ---- */
 
-const char *const lcm_run_no_lists[] = {NULL};
+const char *const lcm_run_no_raw[] = {NULL};
 const char *const lcm_run_text_lists[] = {"data", "valid", NULL};
 
 lcm_lr_config lcm_run_lr(double lr, double start_lr) {
@@ -20,20 +20,6 @@ lcm_lr_config lcm_run_lr(double lr, double start_lr) {
     c.max_steps = 4000;
     c.power = 1;
     return c;
-}
-
-lcm_status lcm_run_resolved(lcm_ctx *ctx, json_t **out, const void *config, const lcm_field *fields, const json_t *given,
-                            const char *const *lists) {
-    json_t *all = lcm_config_write(config, fields);
-    bool ok = all != NULL;
-    for (; ok && *lists; lists++) {
-        json_t *v = json_object_get(given, *lists);
-        ok = json_object_set_new(all, *lists, v ? json_incref(v) : json_array()) == 0;
-    }
-    *out = ok ? all : NULL;
-    if (ok) return LCM_OK;
-    json_decref(all);
-    LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: configuration");
 }
 
 /* ---- text ---- */

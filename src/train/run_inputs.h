@@ -12,11 +12,8 @@
 /* A run on one machine: cosine from start_lr over 200 warm-up steps to lr, and down to 1e-5 at step 4000. */
 lcm_lr_config lcm_run_lr(double lr, double start_lr);
 
-/* Every field of the table, and the keys of `lists` (ends with NULL) as they were given; missing: an empty list. */
-lcm_status lcm_run_resolved(lcm_ctx *ctx, json_t **out, const void *config, const lcm_field *fields, const json_t *given,
-                            const char *const *lists);
-
-extern const char *const lcm_run_no_lists[];   /* none */
+/* Keys of a configuration that stay JSON (lcm_run_kind). */
+extern const char *const lcm_run_no_raw[];
 extern const char *const lcm_run_text_lists[]; /* "data", "valid": files to train and to validate on */
 
 /* `langs`: names parted by spaces, 64 at most; *lang is the first one's id, -1 without. */

@@ -19,24 +19,13 @@ static const lcm_field fields[] = {
     LCM_F_STRUCT(config, train, lcm_trainer_fields, "optimisation"),
     LCM_F_END};
 
-static config defaults(void) {
-    config c = {.kind = "llama", .key = "text", .model = lcm_llama_config_default(), .task = lcm_task_llama_config_default(),
-                .train = lcm_trainer_config_default()};
-    c.train.lr = lcm_run_lr(1e-3, 1e-6);
-    c.train.adamw = (lcm_adamw_config){.beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1};
-    c.train.max_grad_norm = 1;
-    return c;
-}
-
-static lcm_status read_config(lcm_ctx *ctx, config *c, const json_t *given) {
-    *c = defaults();
-    return lcm_run_config(ctx, c, fields, given, lcm_run_text_lists);
-}
-
-static lcm_status resolve(lcm_ctx *ctx, json_t **out, const json_t *given) {
-    config c;
-    LCM_TRY(read_config(ctx, &c, given));
-    return lcm_run_resolved(ctx, out, &c, fields, given, lcm_run_text_lists);
+static void defaults(void *out) {
+    config *c = out;
+    *c = (config){.kind = "llama", .key = "text", .model = lcm_llama_config_default(), .task = lcm_task_llama_config_default(),
+                  .train = lcm_trainer_config_default()};
+    c->train.lr = lcm_run_lr(1e-3, 1e-6);
+    c->train.adamw = (lcm_adamw_config){.beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1};
+    c->train.max_grad_norm = 1;
 }
 
 typedef struct state {
@@ -80,13 +69,11 @@ static lcm_status prepare(lcm_ctx *ctx, state *s, config *c, const json_t *resol
                               (uint64_t)c->train.seed);
 }
 
-static lcm_status run(lcm_ctx *ctx, const json_t *resolved, lcm_run_hooks *hooks) {
-    config c;
+static lcm_status run(lcm_ctx *ctx, void *run_config, const json_t *resolved, lcm_run_hooks *hooks) {
+    config *c = run_config;
     state s = {0};
-    lcm_status st;
-    LCM_TRY(read_config(ctx, &c, resolved));
-    st = prepare(ctx, &s, &c, resolved);
-    if (st == LCM_OK) st = lcm_run_task(ctx, &c.train, s.task, resolved, hooks);
+    lcm_status st = prepare(ctx, &s, c, resolved);
+    if (st == LCM_OK) st = lcm_run_task(ctx, &c->train, s.task, resolved, hooks);
     lcm_task_llama_free(s.task);
     lcm_corpus_free(&s.train);
     lcm_corpus_free(&s.valid);
@@ -94,4 +81,5 @@ static lcm_status run(lcm_ctx *ctx, const json_t *resolved, lcm_run_hooks *hooks
     return st;
 }
 
-const lcm_run_kind lcm_run_llama = {"llama", "token-level baseline", resolve, run};
+const lcm_run_kind lcm_run_llama = {.name = "llama", .help = "token-level baseline", .size = sizeof(config),
+                                     .defaults = defaults, .fields = fields, .raw = lcm_run_text_lists, .run = run};

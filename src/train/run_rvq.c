@@ -54,17 +54,11 @@ static const lcm_field fields[] = {
     LCM_F_STRUCT(config, train, place_fields, "where, and the seed"),
     LCM_F_END};
 
-static lcm_status read_config(lcm_ctx *ctx, config *c, const json_t *given) {
-    *c = (config){.normalizer = lcm_normalizer_config_default(),
-                  .quantizer = {.codebooks = 64, .units = 8192, .iterations = 25, .tolerance = 1e-4},
-                  .train = {.seed = 1}};
-    return lcm_run_config(ctx, c, fields, given, lcm_run_no_lists);
-}
-
-static lcm_status resolve(lcm_ctx *ctx, json_t **out, const json_t *given) {
-    config c;
-    LCM_TRY(read_config(ctx, &c, given));
-    return lcm_run_resolved(ctx, out, &c, fields, given, lcm_run_no_lists);
+static void defaults(void *out) {
+    *(config *)out =
+        (config){.normalizer = lcm_normalizer_config_default(),
+                 .quantizer = {.codebooks = 64, .units = 8192, .iterations = 25, .tolerance = 1e-4},
+                 .train = {.seed = 1}};
 }
 
 /* Rows on their way through the codebooks. */
@@ -265,11 +259,9 @@ static lcm_status fit(lcm_ctx *ctx, state *s, const json_t *resolved) {
     return LCM_OK;
 }
 
-static lcm_status run(lcm_ctx *ctx, const json_t *resolved, lcm_run_hooks *hooks) {
-    config c;
-    state s = {.c = &c, .hooks = hooks};
+static lcm_status run(lcm_ctx *ctx, void *run_config, const json_t *resolved, lcm_run_hooks *hooks) {
+    state s = {.c = run_config, .hooks = hooks};
     lcm_status st;
-    LCM_TRY(read_config(ctx, &c, resolved));
     if (hooks->check_grad > 0) LCM_FAIL(ctx, LCM_ERR_ARG, "rvq: k-means has no gradient to check");
     st = fit(ctx, &s, resolved);
     lcm_rundir_close(s.dir);
@@ -284,4 +276,5 @@ static lcm_status run(lcm_ctx *ctx, const json_t *resolved, lcm_run_hooks *hooks
     return st;
 }
 
-const lcm_run_kind lcm_run_rvq = {"rvq", "residual vector quantiser of concepts", resolve, run};
+const lcm_run_kind lcm_run_rvq = {.name = "rvq", .help = "residual vector quantiser of concepts", .size = sizeof(config),
+                                   .defaults = defaults, .fields = fields, .raw = lcm_run_no_raw, .run = run};

@@ -28,24 +28,13 @@ static const lcm_field fields[] = {
     LCM_F_STRUCT(config, train, lcm_trainer_fields, "optimisation"),
     LCM_F_END};
 
-static config defaults(void) {
-    config c = {.kind = "sonar", .segment_lang = "en", .rvq_cut_prob = 0.3, .rvq_cut_from = 2.0 / 3, .model = lcm_sonar_config_default(),
-                .task = lcm_task_sonar_config_default(), .train = lcm_trainer_config_default()};
-    c.train.lr = lcm_run_lr(1.5e-3, 1e-5);
-    c.train.adamw = (lcm_adamw_config){.beta1 = 0.9, .beta2 = 0.98, .eps = 1e-8, .weight_decay = 0.01};
-    c.train.max_grad_norm = 1;
-    return c;
-}
-
-static lcm_status read_config(lcm_ctx *ctx, config *c, const json_t *given) {
-    *c = defaults();
-    return lcm_run_config(ctx, c, fields, given, lcm_run_text_lists);
-}
-
-static lcm_status resolve(lcm_ctx *ctx, json_t **out, const json_t *given) {
-    config c;
-    LCM_TRY(read_config(ctx, &c, given));
-    return lcm_run_resolved(ctx, out, &c, fields, given, lcm_run_text_lists);
+static void defaults(void *out) {
+    config *c = out;
+    *c = (config){.kind = "sonar", .segment_lang = "en", .rvq_cut_prob = 0.3, .rvq_cut_from = 2.0 / 3, .model = lcm_sonar_config_default(),
+                  .task = lcm_task_sonar_config_default(), .train = lcm_trainer_config_default()};
+    c->train.lr = lcm_run_lr(1.5e-3, 1e-5);
+    c->train.adamw = (lcm_adamw_config){.beta1 = 0.9, .beta2 = 0.98, .eps = 1e-8, .weight_decay = 0.01};
+    c->train.max_grad_norm = 1;
 }
 
 typedef struct state {
@@ -107,17 +96,16 @@ static lcm_status prepare(lcm_ctx *ctx, state *s, config *c, const json_t *resol
                               s->valid.data.target->n ? &s->valid.data : NULL, s->space, (uint64_t)c->train.seed);
 }
 
-static lcm_status run(lcm_ctx *ctx, const json_t *resolved, lcm_run_hooks *hooks) {
-    config c;
+static lcm_status run(lcm_ctx *ctx, void *run_config, const json_t *resolved, lcm_run_hooks *hooks) {
+    config *c = run_config;
     state s = {0};
     lcm_status st;
-    LCM_TRY(read_config(ctx, &c, resolved));
-    if (hooks->check_grad > 0 && c.task.objective.latent_noise_prob > 0) {
+    if (hooks->check_grad > 0 && c->task.objective.latent_noise_prob > 0) {
         lcm_log(ctx, LCM_LOG_INFO, "latent noise is off for the check: its statistics count as constants");
-        c.task.objective.latent_noise_prob = 0;
+        c->task.objective.latent_noise_prob = 0;
     }
-    st = prepare(ctx, &s, &c, resolved);
-    if (st == LCM_OK) st = lcm_run_task(ctx, &c.train, s.task, resolved, hooks);
+    st = prepare(ctx, &s, c, resolved);
+    if (st == LCM_OK) st = lcm_run_task(ctx, &c->train, s.task, resolved, hooks);
     lcm_task_sonar_free(s.task);
     lcm_run_sentences_free(&s.train);
     lcm_run_sentences_free(&s.valid);
@@ -127,4 +115,5 @@ static lcm_status run(lcm_ctx *ctx, const json_t *resolved, lcm_run_hooks *hooks
     return st;
 }
 
-const lcm_run_kind lcm_run_sonar = {"sonar", "sentence autoencoder", resolve, run};
+const lcm_run_kind lcm_run_sonar = {.name = "sonar", .help = "sentence autoencoder", .size = sizeof(config),
+                                     .defaults = defaults, .fields = fields, .raw = lcm_run_text_lists, .run = run};
