@@ -137,7 +137,7 @@ static int run_reconstruct(cli *c, int argc, char **argv) {
         CLI_INT("max-tokens", 0, &o.max_tokens, 0, 1e6, "leave out longer sentences; 0: none"),
         CLI_INT("max-sentences", 0, &o.max_sentences, 0, 1e9, "the first so many; 0: all"),
         CLI_FLAG("presegmented", 0, &o.presegmented, "every line is one sentence"),
-        CLI_STRING("lang", 0, &o.lang, "CODE", "language of the text"),
+        CLI_STRING("lang", 0, &o.lang, "CODE", "language of the text; without: English, the model's default"),
         CLI_INT("beam", 0, &o.beam, 1, 64, "beam size"),
         CLI_FLAG("likeliest", 0, &o.likeliest, "take the likeliest hypothesis, not the one that encodes to the nearest vector"),
         CLI_INT("seed", 0, &o.seed, 0, 9e15, "seed of the noise"),
@@ -252,6 +252,31 @@ static int run_xsim(cli *c, int argc, char **argv) {
     if (!cli_parse(c, argc, argv, table)) return c->exit_code;
     if (o.sonar == NULL || o.source == NULL || o.target == NULL) return cli_usage_error(c, "--sonar, --source and --target are needed");
     st = lcm_eval_xsim(c->ctx, &report, &o);
+    return finish(c, st, report, as_json);
+}
+
+/* ---- translate ---- */
+
+static int run_translate(cli *c, int argc, char **argv) {
+    lcm_eval_translate_opts o = lcm_eval_translate_defaults();
+    bool as_json = false;
+    char *report = NULL;
+    const cli_option table[] = {
+        CLI_STRING("sonar", 0, &o.sonar, "FILE", "autoencoder"),
+        CLI_STRING("source", 0, &o.source, "FILE", "sentences, one per line: .txt or .jsonl (.zst allowed)"),
+        CLI_STRING("target", 0, &o.target, "FILE", "their translations, line by line"),
+        CLI_STRING("source-key", 0, &o.source_key, "KEY", "of JSON lines; without: text"),
+        CLI_STRING("target-key", 0, &o.target_key, "KEY", "of JSON lines; without: text"),
+        CLI_STRING("source-lang", 0, &o.source_lang, "CODE", "language of the sentences; without: the model's default"),
+        CLI_STRING("target-lang", 0, &o.target_lang, "CODE", "language of the translations"),
+        CLI_INT("beam", 'b', &o.beam, 1, 64, "hypotheses per sentence, 1 is greedy"),
+        CLI_FLAG("json", 0, &as_json, "JSON instead of Markdown"),
+        CLI_END,
+    };
+    lcm_status st;
+    if (!cli_parse(c, argc, argv, table)) return c->exit_code;
+    if (o.sonar == NULL || o.source == NULL || o.target == NULL) return cli_usage_error(c, "--sonar, --source and --target are needed");
+    st = lcm_eval_translate(c->ctx, &report, &o);
     return finish(c, st, report, as_json);
 }
 
@@ -465,6 +490,9 @@ static const cli_command tasks[] = {
     {.name = "eval xsim", .help = "translations found by similarity search", .args = "", .max_args = 0, .run = run_xsim,
      .about = "Share of sentences whose translation is not the one that similarity search finds, in both directions; with\n"
               "--extra also among more candidates."},
+    {.name = "eval translate", .help = "translations against those of people", .args = "", .max_args = 0, .run = run_translate,
+     .about = "Translates the lines of two files into each other's language: exact match, BLEU and chrF, beside those of\n"
+              "the lines as they are, and of the line after the right one."},
     {.name = "eval rvq", .help = "concepts through a residual quantiser", .args = "", .max_args = 0, .run = run_rvq,
      .about = "Relative error, and with --sonar exact match, BLEU and chrF, against the number of codebooks."},
     {.name = "eval next", .help = "the next sentence predicted from the true ones before it", .args = "", .max_args = 0,

@@ -26,7 +26,7 @@ typedef struct lcm_eval_reconstruct_opts {
     const char *const *inputs; /* text: .txt, .jsonl, each also .zst; folders of these; "-" */
     size_t n_inputs;
     bool presegmented;         /* one sentence per line */
-    const char *lang;          /* of the segmenter */
+    const char *lang;          /* of the segmenter, and of a model with languages; NULL: English, the model's default */
     int64_t max_tokens;        /* longer sentences are left out and counted; 0 = no limit */
     int64_t max_sentences;     /* the first so many; 0 = all */
     const double *noise;       /* levels of eq. 27 of arXiv 2412.08821, 0 … 1; one row each */
@@ -156,6 +156,23 @@ LCM_API lcm_eval_xsim_opts lcm_eval_xsim_defaults(void);
  * text is no error. Pairs of which a line is empty or no text are left out and counted. LCM_ERR_FORMAT: the files have
  * unequal numbers of lines; LCM_ERR_ARG: no pair is left; LCM_ERR_NOTFOUND: a file, a language. */
 LCM_API lcm_status lcm_eval_xsim(lcm_ctx *ctx, char **report, const lcm_eval_xsim_opts *opts);
+
+typedef struct lcm_eval_translate_opts {
+    const char *sonar;                     /* model file */
+    const char *source, *target;           /* line i of one translates line i of the other: .txt, .jsonl, each also .zst */
+    const char *source_key, *target_key;   /* of JSON lines; NULL: "text" */
+    const char *source_lang, *target_lang; /* as in lcm_session_encode; NULL: the model's default */
+    int64_t beam;
+} lcm_eval_translate_opts;
+
+/* Beam 5. */
+LCM_API lcm_eval_translate_opts lcm_eval_translate_defaults(void);
+
+/* Every line translated into the language of the other file, in both directions, against the line there: exact match,
+ * BLEU (sacrebleu's 13a, exp), chrF2. Beside it what two texts get that are no translation: the source as it is, and
+ * the line of the target after the right one. Equal languages and files measure reconstruction. Lines left out and
+ * errors as in lcm_eval_xsim. */
+LCM_API lcm_status lcm_eval_translate(lcm_ctx *ctx, char **report, const lcm_eval_translate_opts *opts);
 
 typedef enum lcm_eval_format { LCM_EVAL_MARKDOWN = 0, LCM_EVAL_HTML, LCM_EVAL_RESULTS } lcm_eval_format;
 

@@ -27,6 +27,11 @@ void lcm_coder_close(lcm_coder *c) {
     lcm_sonar_file_close(&c->file);
 }
 
+lcm_status lcm_coder_set_lang(lcm_ctx *ctx, lcm_coder *c, const char *lang) {
+    if (lang == NULL || c->file.lang < 0) return LCM_OK;
+    return lcm_tokenizer_lang_id(ctx, &c->file.lang, c->file.tok, lang);
+}
+
 json_t *lcm_eval_report_new(const char *task, const char *sonar, const lcm_coder *c) {
     return json_pack("{s:s, s:s, s:I, s:s, s:I}", "task", task, "sonar", sonar, "sonar_parameters",
                      (json_int_t)c->file.net->parameters, "space", c->file.space_hex, "beam", (json_int_t)c->beam.beam_size);
@@ -115,6 +120,7 @@ lcm_status lcm_eval_reconstruct(lcm_ctx *ctx, char **report, const lcm_eval_reco
     lcm_status st = lcm_coder_open(ctx, &c, opts->sonar, opts->beam);
     *report = NULL;
     if (!opts->likeliest) c.beam.nearest_rounds = LCM_NEAREST_ROUNDS;
+    if (st == LCM_OK) st = lcm_coder_set_lang(ctx, &c, opts->lang);
     if (st == LCM_OK) st = lcm_calloc(ctx, &rows, opts->n_noise + 1, sizeof *rows);
     if (st == LCM_OK) st = reconstruct(ctx, report, opts, &c, &s, &x, rows);
     lcm_sentences_free(&s);

@@ -17,6 +17,9 @@ typedef struct lcm_coder {
 lcm_status lcm_coder_open(lcm_ctx *ctx, lcm_coder *c, const char *path, int64_t beam);
 void lcm_coder_close(lcm_coder *c);
 
+/* Texts are of this language from now on. Nothing happens when it is NULL or the model has none. */
+lcm_status lcm_coder_set_lang(lcm_ctx *ctx, lcm_coder *c, const char *lang);
+
 /* Object with task, autoencoder and beam; NULL when out of memory. */
 json_t *lcm_eval_report_new(const char *task, const char *sonar, const lcm_coder *c);
 json_t *lcm_eval_seeds(const int64_t *seeds, size_t n);

@@ -27,19 +27,21 @@ lcm_lr_config lcm_run_lr(double lr, double start_lr) {
 lcm_status lcm_run_tokenizer(lcm_ctx *ctx, lcm_tokenizer **out, int32_t *lang, const char *path, const char *langs) {
     lcm_buf bytes = {0};
     char *copy = NULL, *save = NULL;
-    const char *names[64];
+    const char **names = NULL;
     int n = 0;
     lcm_status st = lcm_read_file(ctx, &bytes, path, 64 << 20);
     if (st == LCM_OK) st = lcm_calloc(ctx, &copy, strlen(langs) + 1, 1);
+    if (st == LCM_OK) st = lcm_calloc(ctx, &names, strlen(langs) / 2 + 1, sizeof *names);
     if (st == LCM_OK) {
         memcpy(copy, langs, strlen(langs));
-        for (char *p = strtok_r(copy, " ", &save); p && n < 64; p = strtok_r(NULL, " ", &save)) names[n++] = p;
+        for (char *p = strtok_r(copy, " ", &save); p; p = strtok_r(NULL, " ", &save)) names[n++] = p;
         st = lcm_tokenizer_load(ctx, out, bytes.data, bytes.len, names, n, 0);
     }
     *lang = -1;
     if (st == LCM_OK && n > 0) st = lcm_tokenizer_lang_id(ctx, lang, *out, names[0]);
     lcm_buf_free(&bytes);
     free(copy);
+    free(names);
     return st;
 }
 

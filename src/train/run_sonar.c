@@ -4,7 +4,7 @@
 #include "train/task_sonar.h"
 
 typedef struct config {
-    char kind[32], init[1024], tokenizer[1024], langs[256], segment_lang[32], rvq[1024];
+    char kind[32], init[1024], tokenizer[1024], langs[4096], segment_lang[32], rvq[1024];
     double rvq_cut_prob, rvq_cut_from;
     bool presegmented, parallel;
     lcm_sonar_config model;

@@ -80,6 +80,15 @@ expect 2 $xsim; says err "--target"
 expect 2 $xsim --target right.txt --margin cosine; expect 2 $xsim --target right.txt --k 0
 expect 1 $xsim --target right.txt --target-lang deu_Latn; expect 1 $xsim --target .; says err "not a folder"
 
+# ---- eval translate: the baselines know no model; what a model says is asked in tests/e2e/test_multilingual.sh ----
+speak="eval translate --sonar sonar.safetensors --source long.txt --source-lang en --target-lang fr"
+printf 'a b a b\nb b b b b\n\n' >long.txt
+expect 0 $speak --target long.txt -b 2
+says out "- skipped: 1"; says out "| left as it is | source to target | 2 | 1 | 100 | 100 |"; says out "| of the next line | target to source | 2 | 0 |"
+expect 3 $speak --target extra.txt; expect 2 $speak; says err "--target"
+expect 1 $speak --target long.txt --target-lang deu_Latn; says err "'deu_Latn' is unknown"
+expect 1 eval reconstruct --sonar sonar.safetensors --presegmented --lang de right.txt; says err "'de' is unknown"
+
 # ---- score ----
 printf 'a b\tab\n\ta\nab ab\tb b\n' >pairs.tsv
 cut -f2 pairs.tsv >texts

@@ -56,6 +56,19 @@ accuracy() { paste "$1" "$2" | awk -F'\t' -v learns="$learns" '{ n += $1 == $2 }
 "$lcm" eval xsim -q --sonar $a --source en.txt --target fr.txt --source-lang en --target-lang fr > xsim
 awk -F ' *[|] *' -v learns="$learns" '/source to target|target to source/ { n++; if (learns && $6 > 16) bad = 1 } END { exit !(n == 2 && !bad) }' xsim || { cat xsim; fail "search"; }
 
+
+# Evaluations speak the languages they are told: of its own translations the model's are all exact.
+exact() { awk -F ' *[|] *' '/translated .* source to target/ { print $5 }' report; }
+cp fr.out said.txt
+"$lcm" eval translate -q --sonar $a --source en.txt --target said.txt --source-lang en --target-lang fr > report
+[ "$(exact)" = 1 ] || { cat report; fail "translations differ from themselves"; }
+"$lcm" eval translate -q --sonar $a --source fr.txt --target fr.txt --source-lang fr --target-lang fr > report
+said=$(exact)
+[ -z "$learns" ] || awk -v said="$said" 'BEGIN { exit !(said > 0) }' || { cat report; fail "no French sentence is given back"; }
+"$lcm" eval reconstruct -q --sonar $a --presegmented --likeliest --beam 5 --lang fr fr.txt > report
+awk -F ' *[|] *' -v said="$said" '$2 == "0" { n++; if ($4 - said > 1e-4 || said - $4 > 1e-4) bad = 1 } END { exit !(n == 1 && !bad) }' report ||
+    { cat report; fail "French given back in French: exact $said"; }
+
 # A smaller encoder of the same space: its concepts are read by the teacher's decoder, and name the teacher's space.
 cat > distill.json <<JSON
 {"kind": "distill", "teacher": "$a", "parallel": true, "data": ["same.jsonl"], "valid": "same.jsonl",
