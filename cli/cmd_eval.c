@@ -317,7 +317,7 @@ static int next(cli *c, lcm_eval_next_opts *o, const cli_list *models, const cha
 }
 
 static int run_next(cli *c, int argc, char **argv) {
-    enum { OWN = 11 };
+    enum { OWN = 12 };
     lcm_eval_next_opts o = lcm_eval_next_defaults();
     const char *seeds = "1";
     cli_list models = {0};
@@ -328,6 +328,7 @@ static int run_next(cli *c, int argc, char **argv) {
         CLI_STRING("cloze", 0, &o.cloze, "FILE", "story cloze items, .jsonl or .jsonl.zst"),
         CLI_LIST("lcm", 0, &models, "FILE", "concept model; may be repeated"),
         CLI_STRING("train-store", 0, &o.train_store, "DIR", "what the baselines mean and nearest learn from"),
+        CLI_STRING("scorer", 0, &o.scorer, "FILE", "token model of mi, a file of kind llama"),
         CLI_STRING("seeds", 0, &seeds, "N,N", "of the noise"),
         CLI_INT("max-docs", 0, &o.max_docs, 0, 1e9, "the store's first so many documents; 0: all"),
         CLI_INT("max-len", 0, &o.max_len, 2, 1e6, "longer documents are wrapped"),

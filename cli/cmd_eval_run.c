@@ -216,7 +216,7 @@ int cli_eval_run(cli *c, int argc, char **argv) {
         CLI_STRING("train-store", 0, &opts.o.train_store, "DIR", "what the baselines mean and nearest learn from"),
         CLI_STRING("coherence", 0, &opts.o.coherence, "FILE", "discriminator for the metric coherence"),
         CLI_STRING("fluency", 0, &opts.o.fluency, "FILE", "calibration for the metric fluency (lcm eval fluency)"),
-        CLI_STRING("scorer", 0, &opts.o.scorer, "FILE", "token model of the metrics mi and mi_compat, a file of kind llama"),
+        CLI_STRING("scorer", 0, &opts.o.scorer, "FILE", "token model of mi and mi_compat, a file of kind llama (not cloze)"),
         CLI_STRING("seeds", 0, &opts.seeds, "N,N", "one evaluation each, of systems that draw"),
         CLI_INT("max-documents", 'n', &opts.o.max_documents, 0, 1e9, "the first so many; 0: as the task says"),
         CLI_STRING("out", 'o', &opts.o.out, "DIR", "folder for results, reports and texts"),

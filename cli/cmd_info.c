@@ -77,6 +77,9 @@ static void show_training(cli *c, const lcm_modelinfo *info) {
         if (flops > 0) cli_print(c, ", %.4g FLOP", flops);
         if (seconds > 0) cli_print(c, ", %.4g s", seconds);
         cli_print(c, ", seed %lld\n", (long long)json_integer_value(json_object_get(t, "seed")));
+        if (json_integer_value(json_object_get(t, "trained")))
+            cli_print(c, "trained: %lld parameters; left as they were: %lld\n", (long long)json_integer_value(json_object_get(t, "trained")),
+                      (long long)json_integer_value(json_object_get(t, "fixed")));
     }
     json_decref(t);
 }

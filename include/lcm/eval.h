@@ -87,6 +87,7 @@ typedef struct lcm_eval_next_opts {
     const char *store;              /* concept store whose documents are predicted; NULL: none */
     const char *cloze;              /* story cloze items (.jsonl, .jsonl.zst); NULL: none */
     const char *train_store;        /* what the baselines "mean" and "nearest" learn from; NULL: without them */
+    const char *scorer;             /* file of kind "llama" for "mi"; NULL: without */
     const char *const *models;      /* concept models */
     size_t n_models;
     const int64_t *seeds;           /* of models that draw noise; one evaluation each */
@@ -102,7 +103,7 @@ typedef struct lcm_eval_next_opts {
 LCM_API lcm_eval_next_opts lcm_eval_next_defaults(void);
 
 /* Teacher-forced prediction of every sentence of the store but the first of each chunk (the end of text
- * is not predicted): l2, l2_r, ca, par of arXiv 2412.08821 §2.4.1, and cosine. Cloze items: share whose
+ * is not predicted): l2, l2_r, ca, par and, with a scorer, mi of arXiv 2412.08821 §2.4.1, and cosine. Cloze items: share whose
  * right ending is nearer to the prediction than the wrong one, and of those that have one, than the
  * wrong one with the story's names ("hard"), with bootstrap intervals over items. For every model and
  * the baselines truth, copy-last, mean and nearest. LCM_ERR_ARG when spaces differ. */

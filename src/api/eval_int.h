@@ -4,9 +4,11 @@
 
 #include "api/bundle_int.h"
 #include "eval/eval_report.h"
+#include "eval/mutual_info.h"
 #include "eval/sentences.h"
 #include "lcm/eval.h"
 #include "lcm/model_io.h"
+#include "llama/llama_io.h"
 
 typedef struct lcm_coder {
     lcm_sonar_file file;
@@ -27,6 +29,9 @@ json_t *lcm_eval_counts(const lcm_sentences_report *r);
 
 /* A concept model, which must speak the coder's space. meta is the caller's to free. */
 lcm_status lcm_eval_load_model(lcm_ctx *ctx, lcm_model **out, lcm_model_meta *meta, const char *path, const lcm_coder *c);
+
+/* The token model behind `mi`: file, parameters, documents without a value. */
+json_t *lcm_eval_scorer(const char *path, const lcm_llama_file *file, const lcm_scorer *s);
 
 /* Checked, and in the words of the layers below. */
 lcm_status lcm_eval_generation(lcm_ctx *ctx, lcm_generate_config *out, const lcm_generation *g);

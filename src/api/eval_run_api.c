@@ -36,7 +36,7 @@ typedef struct run {
 /* What is evaluated; `forecaster` counts in tasks on vectors only. */
 typedef struct contestant {
     const char *name, *kind;
-    int64_t parameters;
+    int64_t parameters, fixed;
     bool seeded;
     const lcm_train_record *train;
     const lcm_generator *generator;
@@ -213,10 +213,8 @@ static lcm_status open_inputs(lcm_ctx *ctx, run *r) {
     if (o->train_store) LCM_TRY(open_store(ctx, r));
     if (o->coherence && !on_vectors(r)) LCM_TRY(open_coherence(ctx, r));
     if (o->fluency && !on_vectors(r)) LCM_TRY(open_fluency(ctx, r));
-    if (o->scorer && !on_vectors(r)) {
-        LCM_TRY(lcm_llama_load(ctx, &r->likelihood, o->scorer, false));
-        r->scorer = (lcm_scorer){.score = lcm_mi_score_llama, .self = &r->likelihood};
-    }
+    r->scorer = (lcm_scorer){.score = lcm_mi_score_llama, .self = &r->likelihood};
+    if (o->scorer && r->task.kind != LCM_EVAL_CLOZE) LCM_TRY(lcm_llama_load(ctx, &r->likelihood, o->scorer, false));
     return check_systems(ctx, r);
 }
 
@@ -267,6 +265,7 @@ static lcm_status score_texts(lcm_ctx *ctx, run *r, size_t row, const lcm_senten
 static lcm_status new_row(lcm_ctx *ctx, run *r, size_t *row, const contestant *c, int64_t seed) {
     LCM_TRY(lcm_results_row(ctx, row, &r->results, c->name, c->kind, seed));
     r->results.rows[*row].parameters = c->parameters;
+    r->results.rows[*row].fixed = c->fixed;
     if (c->train) r->results.rows[*row].train = *c->train;
     return LCM_OK;
 }
@@ -321,7 +320,8 @@ static lcm_status make_job(lcm_ctx *ctx, run *r, lcm_forecast_job *job, int32_t 
 }
 
 static lcm_status score_vectors(lcm_ctx *ctx, run *r, const contestant *c, size_t row, const lcm_forecast_job *job, const real *p) {
-    lcm_next_opts no = {.batch_docs = r->task.contrast_documents, .round_trips = r->task.round_trips, .codec = c->codec, .beam = r->beam};
+    lcm_next_opts no = {.batch_docs = r->task.contrast_documents, .round_trips = r->task.round_trips, .codec = c->codec, .beam = r->beam,
+                        .scorer = r->likelihood.model ? &r->scorer : NULL, .texts = &r->data.given};
     if (r->task.kind == LCM_EVAL_NEXT) return lcm_task_score_next(ctx, &r->results, row, &r->task, job, p, &no);
     return lcm_task_score_cloze(ctx, &r->results, row, &r->task, &r->data.reference, r->ends, p, job->D);
 }
@@ -422,6 +422,7 @@ static lcm_status run_bundle(lcm_ctx *ctx, run *r, const lcm_eval_model *m, cons
     c.train = &record;
     c.kind = g.kind;
     c.parameters = g.parameters;
+    c.fixed = g.fixed;
     c.seeded = g.seeded;
     LCM_TRY(run_seeds(ctx, r, &c));
     if (!on_vectors(r)) lcm_report_set(&r->systems, m->name, stops_json(&w));
@@ -500,9 +501,7 @@ static lcm_status finish(lcm_ctx *ctx, run *r, size_t *n_failed) {
         lcm_space_format(space, r->space);
         lcm_report_set(facts, "space", json_string(space));
     }
-    if (r->likelihood.model)
-        lcm_report_set(facts, "scorer", json_pack("{s:s, s:I, s:I}", "file", r->o->scorer, "parameters", (json_int_t)r->likelihood.model->params.count,
-                                                  "documents_beyond_window", (json_int_t)r->scorer.too_long));
+    if (r->likelihood.model) lcm_report_set(facts, "scorer", lcm_eval_scorer(r->o->scorer, &r->likelihood, &r->scorer));
     lcm_report_set(facts, "systems", json_incref(r->systems));
     if (*n_failed) lcm_report_set(facts, "failed", json_incref(r->failed));
     if (*facts == NULL || r->systems == NULL || r->failed == NULL) LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: results");

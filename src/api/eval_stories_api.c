@@ -68,10 +68,11 @@ static lcm_status open_inputs(lcm_ctx *ctx, bench *b) {
 
 /* ---- rows ---- */
 
-/* values: (LCM_STORY_COLUMNS, n) */
-static void add_row(bench *b, const char *name, const char *file, int64_t parameters, size_t seeds, const double *values, size_t n) {
-    json_t *row = json_pack("{s:s, s:s?, s:I, s:I, s:I}", "text", name, "file", file, "parameters", (json_int_t)parameters,
-                            "seeds", (json_int_t)seeds, "stories", (json_int_t)b->docs.n_docs);
+/* m: NULL for the real texts; values: (LCM_STORY_COLUMNS, n) */
+static void add_row(bench *b, const char *name, const char *file, const lcm_model *m, size_t seeds, const double *values, size_t n) {
+    json_t *row = json_pack("{s:s, s:s?, s:I, s:I, s:I, s:I}", "text", name, "file", file, "parameters",
+                            (json_int_t)(m ? lcm_model_parameters(m) : 0), "fixed", (json_int_t)(m ? lcm_model_fixed(m) : 0), "seeds",
+                            (json_int_t)seeds, "stories", (json_int_t)b->docs.n_docs);
     for (size_t c = 0; c < LCM_STORY_COLUMNS; c++)
         lcm_report_set(&row, lcm_story_columns[c].name, lcm_report_spread(values + c * n, n));
     lcm_report_append(&b->rows, row);
@@ -92,7 +93,7 @@ static lcm_status eval_real(lcm_ctx *ctx, bench *b, bool decoded) {
                              &b->coder.beam));
     st = measure_into(ctx, b, values, &s, 0, 1);
     for (int c = LCM_STORY_COLUMNS - LCM_STOPS; c < LCM_STORY_COLUMNS; c++) values[c] = NAN; /* nobody stopped it */
-    if (st == LCM_OK) add_row(b, decoded ? "real, decoded" : "real", NULL, 0, 0, values, 1);
+    if (st == LCM_OK) add_row(b, decoded ? "real, decoded" : "real", NULL, NULL, 0, values, 1);
     lcm_stories_free(&s);
     return st;
 }
@@ -143,7 +144,7 @@ static lcm_status run_model(lcm_ctx *ctx, bench *b, const lcm_model *m, const ch
         if (st == LCM_OK && i == 0) add_stories(b, &s, path, c.seed);
         lcm_stories_free(&s);
     }
-    if (st == LCM_OK) add_row(b, m->type->name, path, m->params.count, seeded ? n : 0, values, n);
+    if (st == LCM_OK) add_row(b, m->type->name, path, m, seeded ? n : 0, values, n);
     free(values);
     return st;
 }

@@ -127,7 +127,8 @@ static lcm_status predict_model(lcm_ctx *ctx, real *out, const lcm_forecaster *f
 }
 
 lcm_forecaster lcm_forecast_model(const lcm_model *m, const char *file, const lcm_predict_config *config) {
-    lcm_forecaster f = {.name = m->type->name, .file = file, .parameters = m->params.count, .predict = predict_model,
+    lcm_forecaster f = {.name = m->type->name, .file = file, .parameters = lcm_model_parameters(m),
+                        .fixed = lcm_model_fixed(m), .predict = predict_model,
                         .model = (lcm_model *)(uintptr_t)m, .config = *config};
     f.seeded = m->schedule != NULL || config->temperature > 0;
     return f;

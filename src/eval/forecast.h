@@ -21,7 +21,7 @@ int64_t lcm_forecast_rows(const lcm_forecast_job *job); /* predictions asked for
 typedef struct lcm_forecaster lcm_forecaster;
 struct lcm_forecaster {
     const char *name, *file;   /* file: NULL for baselines; borrowed */
-    int64_t parameters;
+    int64_t parameters, fixed; /* trained; and data beside them, such as codebooks */
     bool seeded;               /* the seed makes a difference */
     /* out (rows, D), by document and position. */
     lcm_status (*predict)(lcm_ctx *ctx, real *out, const lcm_forecaster *f, const lcm_forecast_job *job, uint64_t seed);

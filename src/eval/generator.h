@@ -21,7 +21,8 @@ typedef struct lcm_generator_job {
 typedef struct lcm_generator lcm_generator;
 struct lcm_generator {
     const char *name, *kind; /* "stories"; "two_tower", "baseline", "url"; borrowed */
-    int64_t parameters;      /* 0: none, or not known */
+    int64_t parameters;      /* that were trained; 0: none, or not known */
+    int64_t fixed;           /* numbers beside them that were not, such as codebooks */
     bool seeded;             /* the seed makes a difference */
     /* Appends one document per context: what follows it; may be empty. `out` ends with whole documents only
      * on success. */

@@ -85,6 +85,15 @@ lcm_status lcm_mutual_info(lcm_ctx *ctx, double *mi, double *tokens, lcm_score_t
     return st;
 }
 
+lcm_status lcm_mi_document(lcm_ctx *ctx, double *mi, double *tokens, lcm_scorer *s, const lcm_mi_item *items, size_t n,
+                           const lcm_mi_opts *opts) {
+    lcm_status st = lcm_mutual_info(ctx, mi, tokens, s->score, s->self, items, n, opts);
+    if (st != LCM_ERR_LIMIT) return st;
+    s->too_long++;
+    for (size_t i = 0; i < n; i++) mi[i] = NAN, tokens[i] = 0;
+    return LCM_OK;
+}
+
 lcm_status lcm_mi_score_llama(lcm_ctx *ctx, void *self, lcm_scored_text *texts, size_t n) {
     lcm_llama_text *in;
     lcm_llama_score *out = NULL;

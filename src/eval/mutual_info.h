@@ -21,6 +21,13 @@ typedef struct lcm_scored_text {
 /* Fills log_prob and tokens of n texts. A text is to have the same tokens with any context and without one. */
 typedef lcm_status (*lcm_score_texts_fn)(lcm_ctx *ctx, void *self, lcm_scored_text *texts, size_t n);
 
+/* A language model that tells likelihoods. */
+typedef struct lcm_scorer {
+    lcm_score_texts_fn score;
+    void *self;
+    int64_t too_long; /* grows: documents without a value, for one of their texts is beyond the model's window */
+} lcm_scorer;
+
 typedef struct lcm_mi_item {
     const char *context; /* the whole true text before, sentences parted by '\n'; its last ones are used */
     size_t context_len;
@@ -40,6 +47,11 @@ lcm_mi_opts lcm_mi_defaults(void); /* 10 sentences, not compat */
  * LCM_ERR_ARG when a text has other numbers of tokens with and without its context; messages count items from 1. */
 lcm_status lcm_mutual_info(lcm_ctx *ctx, double *mi, double *tokens, lcm_score_texts_fn score, void *self,
                            const lcm_mi_item *items, size_t n, const lcm_mi_opts *opts);
+
+/* The sentences of one document: as above, but a text beyond the model's window is counted in s->too_long, and all of
+ * mi and tokens is NAN and 0 then. */
+lcm_status lcm_mi_document(lcm_ctx *ctx, double *mi, double *tokens, lcm_scorer *s, const lcm_mi_item *items, size_t n,
+                           const lcm_mi_opts *opts);
 
 /* The callback for a token-level model: self is its lcm_llama_file. */
 lcm_status lcm_mi_score_llama(lcm_ctx *ctx, void *self, lcm_scored_text *texts, size_t n);

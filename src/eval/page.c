@@ -53,6 +53,14 @@ void lcm_page_count(lcm_page *p, double v) {
     lcm_page_put(p, isnan(v) ? "–" : text);
 }
 
+void lcm_page_parameters(lcm_page *p, int64_t trained, int64_t fixed) {
+    lcm_page_count(p, trained ? (double)trained : NAN);
+    if (fixed == 0) return;
+    lcm_page_put(p, " + ");
+    lcm_page_count(p, (double)fixed);
+    lcm_page_put(p, " fixed");
+}
+
 void lcm_page_px(lcm_page *p, double v) {
     long t = lround(fmin(fmax(v, -10000), 100000) * 10);
     char s[32];

@@ -15,6 +15,7 @@ void lcm_page_put(lcm_page *p, const char *text); /* as it is */
 void lcm_page_int(lcm_page *p, int64_t v);
 void lcm_page_number(lcm_page *p, double v, int digits); /* significant digits; "–" for NAN */
 void lcm_page_count(lcm_page *p, double v);              /* "2.5M"; "–" for NAN */
+void lcm_page_parameters(lcm_page *p, int64_t trained, int64_t fixed); /* "2.5M", "2.5M + 1M fixed"; "–" for 0 */
 void lcm_page_px(lcm_page *p, double v);                 /* one decimal */
 /* Text as content or attribute of HTML; as a cell of a Markdown table. Control characters and what is not UTF-8
  * become '?'. */

@@ -91,7 +91,7 @@ static void models(lcm_page *p, const lcm_results *r) {
         cell_text(p, row->model);
         cell_text(p, row->kind);
         lcm_page_put(p, "<td>");
-        lcm_page_count(p, row->parameters ? (double)row->parameters : NAN);
+        lcm_page_parameters(p, row->parameters, row->fixed);
         lcm_page_put(p, "</td><td>");
         lcm_page_count(p, t->unit[0] ? t->items : NAN);
         lcm_page_put(p, t->unit[0] ? " " : "");

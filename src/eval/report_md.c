@@ -49,7 +49,7 @@ static void models(lcm_page *p, const lcm_results *r) {
         lcm_page_put(p, " | ");
         lcm_page_md(p, row->kind);
         lcm_page_put(p, " | ");
-        lcm_page_count(p, row->parameters ? (double)row->parameters : NAN);
+        lcm_page_parameters(p, row->parameters, row->fixed);
         lcm_page_put(p, " | ");
         lcm_page_count(p, t->unit[0] ? t->items : NAN);
         lcm_page_put(p, t->unit[0] ? " " : "");

@@ -29,7 +29,8 @@ typedef struct lcm_result_metric {
 
 typedef struct lcm_result_row {
     char *model, *kind;        /* what the reader calls it; "two_tower", "baseline", … */
-    int64_t parameters;        /* 0: none */
+    int64_t parameters;        /* that were trained; 0: none */
+    int64_t fixed;             /* numbers of the model beside them that were not: codebooks */
     lcm_train_record train;    /* of the model file; unit "" when unknown */
     double seconds;            /* wall clock of this row's evaluation; NAN: not measured */
     int64_t *seeds;            /* that its numbers come from; none when nothing was drawn */

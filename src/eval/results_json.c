@@ -38,6 +38,7 @@ static json_t *row_json(const lcm_result_row *row, size_t n) {
     lcm_report_set(&o, "model", json_string(row->model));
     lcm_report_set(&o, "kind", json_string(row->kind));
     lcm_report_set(&o, "parameters", json_integer(row->parameters));
+    lcm_report_set(&o, "fixed", json_integer(row->fixed));
     lcm_report_set(&o, "train", row->train.unit[0] ? lcm_config_write(&row->train, lcm_train_record_fields) : json_null());
     lcm_report_set(&o, "seconds", lcm_report_real(row->seconds));
     for (size_t i = 0; i < row->n_seeds; i++) lcm_report_append(&seeds, json_integer(row->seeds[i]));
@@ -142,6 +143,10 @@ static lcm_status read_row(lcm_ctx *ctx, lcm_results *r, const json_t *o) {
     row = &r->rows[at];
     LCM_TRY(need(ctx, &v, o, "parameters", JSON_INTEGER));
     row->parameters = json_integer_value(v);
+    if (json_object_get(o, "fixed")) { /* results of older programs have none */
+        LCM_TRY(need(ctx, &v, o, "fixed", JSON_INTEGER));
+        row->fixed = json_integer_value(v);
+    }
     if (train && !json_is_null(train) && lcm_config_read(ctx, &row->train, lcm_train_record_fields, train, "train"))
         return LCM_ERR_FORMAT; /* the message stands */
     LCM_TRY(read_real(ctx, &row->seconds, o, "seconds"));

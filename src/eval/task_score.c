@@ -238,14 +238,12 @@ static lcm_status fill_items(lcm_ctx *ctx, lcm_mi_item *items, lcm_buf *lines, c
     return LCM_OK;
 }
 
-/* room (2 n): of n sentences. A text that is beyond the scorer's window is counted, and its document has no value. */
+/* room (2 n): of n sentences. */
 static lcm_status mi_of(lcm_ctx *ctx, double *value, double *weight, double *room, const lcm_mi_item *items, int64_t n, lcm_scorer *s,
                         const lcm_mi_opts *o) {
     double sum = 0;
-    lcm_status st = lcm_mutual_info(ctx, room, room + n, s->score, s->self, items, (size_t)n, o);
     *weight = 0;
-    if (st == LCM_ERR_LIMIT) s->too_long++;
-    if (st) return st == LCM_ERR_LIMIT ? LCM_OK : st;
+    LCM_TRY(lcm_mi_document(ctx, room, room + n, s, items, (size_t)n, o));
     for (int64_t i = 0; i < n; i++)
         if (room[n + i] > 0) sum += room[i] * room[n + i], *weight += room[n + i];
     if (*weight > 0) *value = sum / *weight;
@@ -326,7 +324,8 @@ lcm_status lcm_task_check_metrics(lcm_ctx *ctx, const lcm_eval_task *t, unsigned
         size_t i = 0;
         while (metric_name(t, i) && strcmp(metric_name(t, i), t->metrics[k]) != 0) i++;
         if (metric_name(t, i) == NULL) return no_such_metric(ctx, t, t->metrics[k]);
-        if (text && (lcm_text_metrics[i].needs & ~there))
+        if ((text && (lcm_text_metrics[i].needs & ~there)) ||
+            (t->kind == LCM_EVAL_NEXT && lcm_next_measures[i].needs_scorer && !(there & LCM_NEEDS_SCORER)))
             LCM_FAIL(ctx, LCM_ERR_ARG, "metric '%s' needs a model of its own, which is not given", t->metrics[k]);
     }
     return LCM_OK;
@@ -352,25 +351,26 @@ lcm_status lcm_task_score_texts(lcm_ctx *ctx, lcm_results *r, size_t row, const 
 
 /* ---- next ---- */
 
-static void means_of_documents(double *values, double *weights, const double *v, const lcm_next_result *p) {
+static void means_of_documents(double *values, double *weights, const double *v, const double *w, const lcm_next_result *p) {
     for (int64_t i = 0; i < p->job->n; i++) values[i] = weights[i] = 0;
     for (int64_t i = 0; i < p->rows; i++) {
         if (isnan(v[i])) continue;
-        values[p->doc[i]] += v[i];
-        weights[p->doc[i]]++;
+        values[p->doc[i]] += w[i] * v[i];
+        weights[p->doc[i]] += w[i];
     }
     for (int64_t i = 0; i < p->job->n; i++) values[i] = weights[i] > 0 ? values[i] / weights[i] : NAN;
 }
 
-static lcm_status measure_next(lcm_ctx *ctx, lcm_results *r, size_t row, const lcm_eval_task *task, const lcm_next_result *p,
+/* v (2 rows) */
+static lcm_status measure_next(lcm_ctx *ctx, lcm_results *r, size_t row, const lcm_eval_task *task, lcm_next_result *p,
                                const lcm_next_opts *opts, double *v) {
     for (int m = 0; m < LCM_NEXT_MEASURES; m++) {
         const lcm_next_measure *measure = &lcm_next_measures[m];
         double *values, *weights;
-        if (!lcm_task_wants(task, measure->name)) continue;
+        if (!lcm_task_wants(task, measure->name) || (measure->needs_scorer && opts->scorer == NULL)) continue;
         LCM_TRY(lcm_results_metric(ctx, &values, &weights, r, row, measure->name, measure->better));
-        LCM_TRY(measure->score(ctx, v, p, opts));
-        means_of_documents(values, weights, v, p);
+        LCM_TRY(lcm_next_score(ctx, v, v + p->rows, measure, p, opts));
+        means_of_documents(values, weights, v, v + p->rows, p);
     }
     return LCM_OK;
 }
@@ -394,13 +394,16 @@ lcm_status lcm_task_score_next(lcm_ctx *ctx, lcm_results *r, size_t row, const l
                                const real *p, const lcm_next_opts *opts) {
     int64_t rows = lcm_forecast_rows(job), k = 0;
     int32_t *doc;
+    lcm_next_result result;
     double *v = NULL;
     lcm_status st;
     LCM_TRY(lcm_calloc(ctx, &doc, (size_t)rows * 2 + 1, sizeof *doc));
-    st = lcm_calloc(ctx, &v, (size_t)rows + 1, sizeof *v);
+    result = (lcm_next_result){.job = job, .p = p, .rows = rows, .doc = doc, .pos = doc + rows};
+    st = lcm_calloc(ctx, &v, (size_t)rows * 2 + 1, sizeof *v);
     for (int64_t d = 0; st == LCM_OK && d < job->n; d++)
         for (int32_t t = job->from[d]; t < job->to[d]; t++, k++) doc[k] = (int32_t)d, doc[rows + k] = t;
-    if (st == LCM_OK) st = measure_next(ctx, r, row, task, &(lcm_next_result){job, p, rows, doc, doc + rows}, opts, v);
+    if (st == LCM_OK) st = measure_next(ctx, r, row, task, &result, opts, v);
+    lcm_next_result_free(&result);
     free(doc);
     free(v);
     return st;

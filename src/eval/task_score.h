@@ -8,13 +8,6 @@
 #include "eval/task_data.h"
 #include "lcm/coherence.h"
 
-/* A language model that tells likelihoods. */
-typedef struct lcm_scorer {
-    lcm_score_texts_fn score;
-    void *self;
-    int64_t too_long; /* grows: documents without a value, for one of their texts is beyond the model's window */
-} lcm_scorer;
-
 /* What a system wrote, beside what it was given and what truly follows: documents by the same number. */
 typedef struct lcm_written {
     const lcm_sentences *given, *reference, *text;

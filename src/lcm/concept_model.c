@@ -16,3 +16,7 @@ void lcm_model_clear(lcm_model *m) {
     lcm_normalizer_free(m->normalizer);
     lcm_params_free(&m->params);
 }
+
+int64_t lcm_model_fixed(const lcm_model *m) { return m->frozen ? lcm_params_count(&m->params, m->frozen) : 0; }
+
+int64_t lcm_model_parameters(const lcm_model *m) { return m->params.count - lcm_model_fixed(m); }

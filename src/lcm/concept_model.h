@@ -37,6 +37,8 @@ typedef struct lcm_model {
  * with lcm_model_clear, after an error, too. */
 lcm_status lcm_model_begin(lcm_ctx *ctx, lcm_model *m, int64_t embed_dim, int64_t max_seq_len, const char *normalizer_name);
 void lcm_model_clear(lcm_model *m); /* normaliser, schedule, parameters */
+int64_t lcm_model_fixed(const lcm_model *m);      /* numbers among its parameters that are data: codebooks */
+int64_t lcm_model_parameters(const lcm_model *m); /* those that training moves: all others */
 
 /* What a loss hands out. Sums are over the counted positions. */
 typedef struct lcm_model_loss {

@@ -13,6 +13,8 @@ const lcm_field lcm_train_record_fields[] = {
     LCM_F_REAL(lcm_train_record, flops, 0, 1e40, "floating-point operations"),
     LCM_F_REAL(lcm_train_record, seconds, 0, 1e15, "wall clock"),
     LCM_F_INT(lcm_train_record, seed, 0, 9007199254740992.0, "seed of the run"),
+    LCM_F_INT(lcm_train_record, trained, 0, 9007199254740992.0, "parameters that training moves"),
+    LCM_F_INT(lcm_train_record, fixed, 0, 9007199254740992.0, "parameters that it does not"),
     LCM_F_END};
 
 lcm_status lcm_train_record_write(lcm_ctx *ctx, lcm_st_writer *w, const lcm_train_record *r) {

@@ -16,6 +16,8 @@ typedef struct lcm_train_record {
     double seconds;   /* wall clock in training steps, without validation and checkpoints. Alone it is no function of
                          configuration and data. 0, like flops 0: not counted */
     int64_t seed;
+    int64_t trained;  /* numbers that the run moves … */
+    int64_t fixed;    /* … and does not, of the parameters: codebooks, a frozen encoder. 0 and 0: an older record */
 } lcm_train_record;
 
 extern const lcm_field lcm_train_record_fields[];

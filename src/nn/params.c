@@ -110,3 +110,17 @@ int64_t lcm_params_freeze(lcm_params *p, const char *prefix, bool frozen) {
         }
     return n;
 }
+
+int64_t lcm_params_count(const lcm_params *p, const char *prefix) {
+    int64_t n = 0;
+    for (size_t i = 0; i < p->n; i++)
+        if (strncmp(p->items[i]->name, prefix, strlen(prefix)) == 0) n += p->items[i]->t.rows * p->items[i]->t.cols;
+    return n;
+}
+
+int64_t lcm_params_trainable(const lcm_params *p) {
+    int64_t n = 0;
+    for (size_t i = 0; i < p->n; i++)
+        if (p->items[i]->t.needs) n += p->items[i]->t.rows * p->items[i]->t.cols;
+    return n;
+}

@@ -57,5 +57,9 @@ void lcm_params_free(lcm_params *p);
 lcm_param *lcm_params_find(const lcm_params *p, const char *name); /* NULL when absent */
 /* Freezes (or thaws) every parameter whose name begins with `prefix`; returns how many. */
 int64_t lcm_params_freeze(lcm_params *p, const char *prefix, bool frozen);
+/* Values of the parameters whose names begin with `prefix`. */
+int64_t lcm_params_count(const lcm_params *p, const char *prefix);
+/* Values of the parameters that want a gradient; 0 without gradient blocks. */
+int64_t lcm_params_trainable(const lcm_params *p);
 
 #endif

@@ -193,7 +193,9 @@ static lcm_status prepare(lcm_ctx *ctx, state *s, const config *c, const json_t 
     if (c->task.supervised && (s->prompt = lcm_config_write(&c->prompt, lcm_affix_fields)) == NULL)
         LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: prompt");
     LCM_TRY(lcm_criterion_new(ctx, &s->criterion, s->model, &c->criterion));
-    lcm_log(ctx, LCM_LOG_INFO, "%s: %lld parameters", c->kind, (long long)s->model->params.count);
+    lcm_log(ctx, LCM_LOG_INFO, "%s: %lld parameters", c->kind, (long long)lcm_model_parameters(s->model));
+    if (lcm_model_fixed(s->model))
+        lcm_log(ctx, LCM_LOG_INFO, "codebooks: %lld numbers, which training leaves alone", (long long)lcm_model_fixed(s->model));
     return lcm_task_concept_new(ctx, &s->task, &c->task, s->model, s->criterion, &s->chunks, &s->valid, write_model, s,
                                 (uint64_t)c->train.seed);
 }

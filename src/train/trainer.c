@@ -381,7 +381,8 @@ lcm_status lcm_train_loop(lcm_ctx *ctx, const lcm_trainer_config *config, lcm_ta
     lcm_status st;
     if (config->run[0] == '\0') LCM_FAIL(ctx, LCM_ERR_ARG, "train.run: a run folder is required");
     LCM_TRY(lcm_lr_check(ctx, &config->lr));
-    task->record = (lcm_train_record){.seed = config->seed};
+    task->record = (lcm_train_record){.seed = config->seed, .trained = lcm_params_trainable(task->params)};
+    task->record.fixed = task->params->count - task->record.trained;
     snprintf(task->record.unit, sizeof task->record.unit, "%s", task->unit);
     tr.tape = lcm_tape_new(ctx, 64 << 20);
     st = tr.tape ? start(&tr, resolved) : lcm_fail(ctx, LCM_ERR_NOMEM, "out of memory: step arena");

@@ -25,15 +25,21 @@ cat >sonar.json <<'END'
 END
 "$lcm" train -q sonar.json || exit 1
 cp sonar/step_00000002/model.safetensors sonar.safetensors
+cat >scorer.json <<'END'
+{"kind": "llama", "tokenizer": "toy.model", "data": ["train.txt"],
+ "model": {"vocab_size": 300, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2},
+ "train": {"run": "scorer", "lr": {"warmup_steps": 1, "max_steps": 2}}}
+END
+"$lcm" train -q scorer.json || exit 1
 
 compare() {
-    LCM=$lcm FLOPS=1e6 SEEDS="1 2" MODELS="base llama:1 quant_d:1" CLOZE=cloze.jsonl DOCUMENTS=3 COHERENCE_STEPS=20 THREADS=1 \
+    LCM=$lcm FLOPS=1e6 SEEDS="1 2" MODELS="base llama:1 quant_d:1" CLOZE=cloze.jsonl SCORER=scorer/step_00000002/model.safetensors DOCUMENTS=3 COHERENCE_STEPS=20 THREADS=1 \
         "$here/script/compare" out sonar.safetensors toy.model train.txt -- valid.txt >report 2>err
 }
 compare || fail "exit code $?"
 cmp -s report out/report.md || fail "what is printed is not the report"
 for line in '| base | 2 |' '| quant_d | 1 |' '## story completion' '## Which differences are real: cloze' '| l2 | base | quant_d |' \
-    '| accuracy | base | llama |'; do
+    '| accuracy | base | llama |' '| mi | base | quant_d |' '| mi | base | llama |' 'M + 1.049M fixed | '; do
     grep -qF -e "$line" report || fail "no '$line' in the report"
 done
 grep -qF '| base | base | 3.062M | ' report || fail "base has not the size that the others are to have"

@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/io.h"
 #include "base/rng.h"
 #include "harness/sonar_toy.h"
+#include "harness/test.h"
 
 lcm_llama_config toy_llama_config(bool grouped) {
     lcm_llama_config c = lcm_llama_config_default();
@@ -33,6 +35,28 @@ lcm_llama *toy_llama(lcm_ctx *ctx, const lcm_llama_config *c, bool with_grad) {
 }
 
 lcm_tokenizer *toy_llama_tokenizer(lcm_ctx *ctx) { return toy_tokenizer(ctx, NULL, 0); }
+
+const char *toy_llama_file(lcm_ctx *ctx, const char *path) {
+    lcm_llama_config c = lcm_llama_config_default();
+    lcm_tokenizer *tok = toy_llama_tokenizer(ctx);
+    lcm_buf out = {0};
+    lcm_llama *m;
+    assert_non_null(tok);
+    c.vocab_size = lcm_tokenizer_size(tok);
+    c.hidden_size = 16;
+    c.intermediate_size = 32;
+    c.num_hidden_layers = 1;
+    c.num_attention_heads = 2;
+    c.max_position_embeddings = 256;
+    assert_ok(ctx, lcm_llama_new(ctx, &m, &c, false));
+    lcm_params_init(&m->params, 7);
+    assert_ok(ctx, lcm_llama_write(ctx, &out, m, NULL, tok, LCM_DT_F32, NULL, NULL));
+    assert_ok(ctx, lcm_write_file(ctx, path, out.data, out.len));
+    lcm_llama_free(m);
+    lcm_tokenizer_free(tok);
+    lcm_buf_free(&out);
+    return path;
+}
 
 static bool is_case(const char *name) { return strncmp(name, "model.", 6) != 0; }
 

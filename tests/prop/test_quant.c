@@ -319,6 +319,8 @@ static void models_overfit(void **state) {
         size_t n;
         cc.cf_guidance_probability = 0.2;
         OK(lcm_model_create(ctx, &m, kinds[kind], &config, true));
+        assert_int_equal(lcm_model_fixed(m), K * U * TOY_D);
+        assert_int_equal(lcm_model_parameters(m), lcm_params_trainable(&m->params));
         lcm_model_init(m, 5);
         fill_books((lcm_quant *)m);
         memcpy(book, m->rvq->book[1]->x, sizeof book);

@@ -10,6 +10,7 @@
 #include "eval/cloze.h"
 #include "eval/next_concept.h"
 #include "harness/eval_world.h"
+#include "harness/toy_llama.h"
 #include "kernels/distance.h"
 #include "lcm/eval.h"
 #include "lcm/generate.h"
@@ -240,10 +241,11 @@ static void measures_against_loops(void **state) {
     assert_true(fabs(s.mean[2] - ca / (double)n_ca) < 1e-9);
     assert_int_equal(s.n[3], n_par);
     assert_true(fabs(s.mean[3] - par / (double)n_par) < 1e-9);
-    assert_true(fabs(s.mean[4] - cos / (double)row) < 1e-9);
+    assert_true(isnan(s.mean[4]) && s.n[4] == 0); /* no scorer */
+    assert_true(fabs(s.mean[5] - cos / (double)row) < 1e-9);
     assert_true(n_compat < row); /* the last batch has no other document */
-    assert_int_equal(s.n[5], n_compat);
-    assert_true(fabs(s.mean[5] - compat / (double)n_compat) < 1e-9);
+    assert_int_equal(s.n[6], n_compat);
+    assert_true(fabs(s.mean[6] - compat / (double)n_compat) < 1e-9);
 
     o.codec = f->codec;
     o.beam = lcm_beam_opts_default();
@@ -253,7 +255,7 @@ static void measures_against_loops(void **state) {
     assert_true(s.mean[0] == 0);
     assert_int_equal(s.n[1], 5);
     assert_true(s.mean[2] == 1);
-    assert_true(fabs(s.mean[3] - 1) < 1e-12 && fabs(s.mean[4] - 1) < 1e-12);
+    assert_true(fabs(s.mean[3] - 1) < 1e-12 && fabs(s.mean[5] - 1) < 1e-12);
     free_documents(&d);
 }
 
@@ -341,6 +343,30 @@ static int64_t fact(const json_t *root, const char *group, const char *key) {
     return json_integer_value(v);
 }
 
+/* One more column, which names where it comes from. */
+static void report_with_scorer(fixture *f, lcm_eval_next_opts *o) {
+    const char *base = toy_llama_file(f->ctx, tmpdir_path(f->dir, "llama.safetensors"));
+    char scorer[512], *text = NULL;
+    lcm_status st;
+    json_t *root;
+    strncpy(scorer, base, sizeof scorer - 1);
+    scorer[sizeof scorer - 1] = '\0';
+    o->scorer = scorer;
+    st = lcm_eval_next(f->ctx, &text, o);
+    root = parse(f, st, text);
+    for (size_t i = 0; i < 6; i++) assert_true(isfinite(number(root, "rows", i, "mi")));
+    assert_string_equal(json_string_value(json_object_get(json_object_get(root, "scorer"), "file")), scorer);
+    assert_true(fact(root, "scorer", "parameters") > 0 && fact(root, "scorer", "documents_beyond_window") == 0);
+    json_decref(root);
+    o->scorer = o->sonar; /* no token model */
+    assert_int_equal(lcm_eval_next(f->ctx, &text, o), LCM_ERR_FORMAT);
+    o->scorer = scorer;
+    o->store = NULL; /* cloze items alone */
+    assert_int_equal(lcm_eval_next(f->ctx, &text, o), LCM_ERR_ARG);
+    assert_non_null(strstr(lcm_ctx_message(f->ctx), "scorer"));
+    o->scorer = NULL;
+}
+
 static void report_of_next(void **state) {
     static const int64_t seeds[2] = {1, 2};
     static const char *const names[] = {"truth", "copy-last", "mean", "nearest", "base", "two_tower"};
@@ -373,6 +399,7 @@ static void report_of_next(void **state) {
     for (size_t i = 0; i < 6; i++) {
         assert_string_equal(json_string_value(cell(root, "rows", i, "model")), names[i]);
         assert_true(number(root, "rows", i, "targets") == 15);
+        assert_null(json_object_get(json_array_get(json_object_get(root, "rows"), i), "mi")); /* no scorer */
         assert_int_equal(json_is_object(cell(root, "rows", i, "l2")), i == 5); /* mean and sd: seeds matter */
     }
     assert_true(number(root, "rows", 0, "l2") == 0 && number(root, "rows", 0, "ca") == 1);
@@ -382,6 +409,7 @@ static void report_of_next(void **state) {
         assert_true(low <= number(root, "cloze", i, "accuracy") && number(root, "cloze", i, "items") == 3);
     }
     json_decref(root);
+    report_with_scorer(f, &o);
 
     lcm_store_close(eval_world_store(f, tmpdir_path(f->dir, "alien"), 3, DIM, "0123456789abcdef"));
     o.store = tmpdir_path(f->dir, "alien");

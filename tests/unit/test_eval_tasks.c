@@ -1,6 +1,7 @@
 /* The task harness: the documents of a task, baselines, remote models, judges, the discriminator, and all of
  * it through the public function on toy models. */
 #include "harness/test.h"
+#include "harness/toy_llama.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -415,6 +416,28 @@ static void summaries_end_to_end(void **state) {
     json_decref(root);
 }
 
+/* Mutual information of what was decoded, two predictions of seven: the two round trips. */
+static void next_with_scorer(fixture *f, lcm_eval_run_opts *o) {
+    char scorer[512], *text;
+    const json_t *m;
+    json_t *root;
+    size_t failed;
+    o->n_remotes = 0;
+    o->task = file(f, "task.json", "{\"format\": 1, \"kind\": \"next\", \"round_trips\": 2, \"metrics\": [\"l2\", \"mi\"]}");
+    assert_int_equal(lcm_eval_run(f->ctx, &text, NULL, &failed, o), LCM_ERR_ARG);
+    assert_non_null(strstr(lcm_ctx_message(f->ctx), "'mi' needs a model of its own"));
+    snprintf(scorer, sizeof scorer, "%s", toy_llama_file(f->ctx, tmpdir_path(f->dir, "llama.safetensors")));
+    o->scorer = scorer;
+    root = run(f, o, 0);
+    assert_false(isnan(mean_of(root, "truth", "mi")) || isnan(mean_of(root, "toy", "mi")));
+    m = json_object_get(json_object_get(row_of(root, "truth"), "metrics"), "mi");
+    for (size_t d = 0; d < 2; d++) /* rows 0 and 3 of 4 + 3: both of the first document; weights are tokens, not predictions */
+        assert_int_equal(json_is_null(json_array_get(json_object_get(m, "values"), d)), d == 1);
+    assert_true(json_number_value(json_array_get(json_object_get(m, "weights"), 0)) > 2);
+    assert_string_equal(json_string_value(json_object_get(json_object_get(json_object_get(root, "facts"), "scorer"), "file")), scorer);
+    json_decref(root);
+}
+
 static void next_end_to_end(void **state) {
     static const char *const baselines[] = {"truth", "copy-last", "mean", "nearest"};
     fixture *f = *state;
@@ -444,7 +467,9 @@ static void next_end_to_end(void **state) {
     assert_int_equal(good.calls, 7); /* one for each prediction */
     m = json_object_get(json_object_get(row_of(root, "far"), "metrics"), "l2");
     assert_true(json_number_value(json_array_get(json_object_get(m, "values"), 0)) < mean_of(root, "far", "l2")); /* it says "The dog came." there */
+    assert_null(json_object_get(json_object_get(row_of(root, "truth"), "metrics"), "mi"));
     json_decref(root);
+    next_with_scorer(f, &o);
 }
 
 static void cloze_end_to_end(void **state) {

@@ -11,7 +11,7 @@
 #include "base/io.h"
 #include "data/store.h"
 #include "eval/fluency.h"
-#include "harness/sonar_toy.h"
+#include "harness/toy_llama.h"
 #include "harness/tmpdir.h"
 #include "lcm/coherence.h"
 #include "lcm/eval_run.h"
@@ -68,27 +68,6 @@ static lcm_status train(fixture *f, const char *run, const char *more) {
     return lcm_train(f->ctx, config, NULL);
 }
 
-static void write_llama(fixture *f) {
-    lcm_llama_config c = lcm_llama_config_default();
-    lcm_buf out = {0};
-    lcm_tokenizer *tok = toy_tokenizer(f->ctx, NULL, 0);
-    lcm_llama *m;
-    assert_non_null(tok);
-    c.vocab_size = lcm_tokenizer_size(tok);
-    c.hidden_size = 16;
-    c.intermediate_size = 32;
-    c.num_hidden_layers = 1;
-    c.num_attention_heads = 2;
-    c.max_position_embeddings = 256;
-    ok(f, lcm_llama_new(f->ctx, &m, &c, false));
-    lcm_params_init(&m->params, 7);
-    ok(f, lcm_llama_write(f->ctx, &out, m, NULL, tok, LCM_DT_F32, NULL, NULL));
-    ok(f, lcm_write_file(f->ctx, f->llama, out.data, out.len));
-    lcm_llama_free(m);
-    lcm_tokenizer_free(tok);
-    lcm_buf_free(&out);
-}
-
 static int setup(void **state) {
     static fixture f;
     char run[512], name[64];
@@ -101,7 +80,7 @@ static int setup(void **state) {
     strncpy(f.llama, tmpdir_path(f.dir, "llama.safetensors"), sizeof f.llama - 1);
     write_store(&f, f.train, 1000);
     write_store(&f, f.valid, 5000);
-    write_llama(&f);
+    toy_llama_file(f.ctx, f.llama);
     strncpy(run, tmpdir_path(f.dir, "run"), sizeof run - 1);
     run[sizeof run - 1] = '\0';
     ok(&f, train(&f, run, ""));

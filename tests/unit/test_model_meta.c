@@ -95,6 +95,8 @@ static void refuses_bad_keys(void **state) {
         {"lcm.provenance", "1", LCM_ERR_FORMAT},
         {"lcm.train", "{}", LCM_OK},
         {"lcm.train", "{\"steps\": 3, \"items\": 1e9, \"unit\": \"tokens\", \"flops\": 2.5e20, \"seconds\": 1, \"seed\": 7}", LCM_OK},
+        {"lcm.train", "{\"steps\": 3, \"trained\": 5, \"fixed\": 2}", LCM_OK},
+        {"lcm.train", "{\"fixed\": -2}", LCM_ERR_FORMAT},
         {"lcm.train", "", LCM_ERR_FORMAT},
         {"lcm.train", "[]", LCM_ERR_FORMAT},
         {"lcm.train", "{\"steps\": -1}", LCM_ERR_FORMAT},

@@ -95,7 +95,9 @@ static void fill(lcm_ctx *ctx, lcm_results *r) {
     for (int seed = 1; seed <= 2; seed++) {
         assert_ok(ctx, lcm_results_row(ctx, &row, r, "ours", "two_tower", seed));
         r->rows[row].parameters = 1000;
-        r->rows[row].train = (lcm_train_record){.steps = 9, .items = 1e6, .unit = "concepts", .flops = 6e9, .seconds = 12.5, .seed = 3};
+        r->rows[row].fixed = 500;
+        r->rows[row].train = (lcm_train_record){.steps = 9, .items = 1e6, .unit = "concepts", .flops = 6e9, .seconds = 12.5, .seed = 3, .trained = 1000,
+                                               .fixed = 500};
         assert_ok(ctx, lcm_results_metric(ctx, &v, NULL, r, row, "l2", LCM_BETTER_LOWER));
         v[0] = seed, v[1] = 4;
         assert_ok(ctx, lcm_results_metric(ctx, &v, &w, r, row, "mi", LCM_BETTER_HIGHER));
@@ -137,7 +139,7 @@ static void seeds_become_one_row(void **state) {
 
 static void json_gives_the_same_table(void **state) {
     lcm_results r, back;
-    char *text, *again;
+    char *text, *again, *md;
     fill(*state, &r);
     assert_ok(*state, lcm_results_merge_seeds(*state, &r, 1));
     assert_ok(*state, lcm_results_write(*state, &text, &r));
@@ -145,6 +147,10 @@ static void json_gives_the_same_table(void **state) {
     assert_ok(*state, lcm_results_write(*state, &again, &back));
     assert_string_equal(text, again); /* %.17g gives every double back */
     assert_true(back.rows[0].train.flops == 6e9 && back.rows[0].metrics[0].better == LCM_BETTER_LOWER);
+    assert_true(back.rows[0].parameters == 1000 && back.rows[0].fixed == 500);
+    assert_ok(*state, lcm_results_md(*state, &md, &back, 1));
+    assert_non_null(strstr(md, " + 500 fixed |"));
+    free(md);
     free(text);
     free(again);
     lcm_results_free(&r);

@@ -137,6 +137,8 @@ static void resume_is_exact_in(int precision) {
         /* forward, and the gradient of the matrix: the input wants none. 2 micro-batches a step */
         assert_true(r.flops == 120.0 * 2 * (2 * ROWS * IN * OUT) * 2);
         assert_string_equal(r.unit, "rows");
+        assert_int_equal(r.trained, IN * OUT + OUT);
+        assert_int_equal(r.fixed, 0);
         assert_int_equal(r.seed, 1);
         assert_true(r.seconds > 0 && r.seconds < 600);
     }
