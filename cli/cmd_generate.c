@@ -9,7 +9,7 @@
 /* A value out of its option's range means: not given, as the bundle says. */
 typedef struct options {
     const char *model, *file;
-    int64_t concepts, seed, steps, beam, top_k;
+    int64_t concepts, seed, steps, beam, candidates, top_k;
     double guidance, rescale, sigma, final_noise, eos, repetition, temperature, top_p;
     int feedback;
     bool json;
@@ -23,6 +23,7 @@ static lcm_generation settle(const options *o, const lcm_generation *bundle) {
     if (o->seed >= 0) g.seed = o->seed;
     if (o->steps > 0) g.steps = o->steps;
     if (o->beam > 0) g.beam = o->beam;
+    if (o->candidates > 0) g.candidates = o->candidates;
     if (o->guidance >= 0) g.guidance_scale = o->guidance;
     if (o->rescale >= 0) g.guidance_rescale = o->rescale;
     if (o->sigma >= 0) g.initial_noise_scale = o->sigma;
@@ -118,6 +119,7 @@ static int run(cli *c, int argc, char **argv) {
         CLI_REAL("guidance", 'g', &o.guidance, 0, 100, "guidance scale; 1: off"),
         CLI_REAL("rescale", 'r', &o.rescale, 0, 1, "rescaling of guided predictions"),
         CLI_REAL("sigma-init", 0, &o.sigma, 0, 100, "standard deviation of the first noise"),
+        CLI_INT("candidates", 0, &o.candidates, 1, 64, "concepts drawn for each sentence, to keep the one said best"),
         CLI_REAL("final-noise", 0, &o.final_noise, 0, 0.9, "share of noise left for the decoder; needs --feedback text"),
         CLI_REAL("temperature", 0, &o.temperature, 0, 100, "noise on predictions (base); of the softmax, 0: the likeliest (llama, quant)"),
         CLI_INT("top-k", 0, &o.top_k, 0, 1e9, "draw from the likeliest tokens (llama) or units (quant); 0: all"),

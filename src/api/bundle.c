@@ -16,6 +16,7 @@ static const lcm_field generation_fields[] = {
     LCM_F_INT(lcm_generation, concepts, 1, 1048576, "sentences at most"),
     LCM_F_INT(lcm_generation, seed, 0, 9e15, "of the noise"),
     LCM_F_INT(lcm_generation, beam, 1, LCM_MAX_BEAM, "hypotheses of the decoder"),
+    LCM_F_INT(lcm_generation, candidates, 1, LCM_MAX_CANDIDATES, "concepts drawn for each sentence"),
     LCM_F_ENUM(lcm_generation, feedback, feedback_names, "what is read back"),
     LCM_F_REAL(lcm_generation, eos_threshold, -1, 2, "end at this cosine with the end of text"),
     LCM_F_REAL(lcm_generation, repetition_threshold, 0, 2, "end at this cosine with the concept before, 0 = never"),
@@ -42,7 +43,7 @@ static const lcm_field config_fields[] = {
 
 lcm_generation lcm_generation_default(void) {
     lcm_generate_config g = lcm_generate_config_default();
-    return (lcm_generation){.concepts = 16, .beam = 5, .eos_threshold = g.eos_threshold, .steps = g.sampler.steps,
+    return (lcm_generation){.concepts = 16, .beam = 5, .candidates = 1, .eos_threshold = g.eos_threshold, .steps = g.sampler.steps,
                             .guidance_scale = g.sampler.guidance_scale, .guidance_rescale = g.sampler.guidance_rescale,
                             .initial_noise_scale = g.sampler.initial_noise_scale,
                             .epsilon_scaling = g.sampler.epsilon_scaling, .top_p = 1};
@@ -58,6 +59,7 @@ lcm_generate_config lcm_generation_settings(const lcm_generation *g) {
     c.temperature = g->temperature;
     c.top_k = g->top_k;
     c.top_p = g->top_p;
+    c.candidates = g->candidates;
     c.sampler.steps = g->steps;
     c.sampler.guidance_scale = g->guidance_scale;
     c.sampler.guidance_rescale = g->guidance_rescale;

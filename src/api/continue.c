@@ -103,13 +103,16 @@ static void on_context(void *user) {
     j->context_ms = lap(j);
 }
 
-static lcm_status to_text(lcm_ctx *ctx, job *j, const real *x, lcm_concept *c) {
+/* Of the candidates x, the one that is said best, to the first row. */
+static lcm_status to_text(lcm_ctx *ctx, job *j, real *x, lcm_concept *c) {
     lcm_beam_opts beam = lcm_beam_opts_default();
+    size_t D = (size_t)j->s->bundle->info.dim, which;
     const char *text;
     size_t len;
     beam.beam_size = j->opts->beam;
     j->text.len = 0;
-    LCM_TRY(lcm_codec_decode(ctx, &j->text, NULL, j->s->codec, x, 1, -1, &beam));
+    LCM_TRY(lcm_codec_decode_best(ctx, &j->text, &which, j->s->codec, x, (size_t)j->config.candidates, -1, &beam));
+    if (which) memcpy(x, x + which * D, D * sizeof *x);
     c->decode_ms = lap(j);
     c->text = text = j->text.data;
     len = strlen(text);

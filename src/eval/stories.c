@@ -93,20 +93,31 @@ lcm_status lcm_stories_real(lcm_ctx *ctx, lcm_stories *out, lcm_codec *codec, co
 typedef struct recorder {
     lcm_codec *codec;
     const lcm_beam_opts *beam;
-    int64_t D, max;
+    int64_t D, max, candidates;
     bool feedback;
     real *x;        /* (n, max, D) as predicted */
     int64_t *where; /* (n, max) its sentence in `text`, with text feedback */
     lcm_sentences text;
+    lcm_buf said;
 } recorder;
+
+/* Of the candidates x, the one that is said best, to the first row; its text to r->said. */
+static lcm_status choose(lcm_ctx *ctx, recorder *r, real *x) {
+    size_t which;
+    r->said.len = 0;
+    LCM_TRY(lcm_codec_decode_best(ctx, &r->said, &which, r->codec, x, (size_t)r->candidates, -1, r->beam));
+    if (which) memcpy(x, x + (int64_t)which * r->D, (size_t)r->D * sizeof *x);
+    return LCM_OK;
+}
 
 static lcm_status on_concept(lcm_ctx *ctx, void *user, int64_t prompt, int64_t index, real *x) {
     recorder *r = user;
     int64_t at = prompt * r->max + index;
+    if (r->feedback || r->candidates > 1) LCM_TRY(choose(ctx, r, x));
     memcpy(r->x + at * r->D, x, (size_t)r->D * sizeof *x);
     if (!r->feedback) return LCM_OK;
     r->where[at] = r->text.n;
-    LCM_TRY(lcm_sentences_decode(ctx, &r->text, r->codec, x, 1, r->beam));
+    LCM_TRY(lcm_sentences_add(ctx, &r->text, r->said.data, strlen(r->said.data)));
     return lcm_sentences_encode(ctx, x, NULL, r->codec, &r->text, r->text.n - 1, 1);
 }
 
@@ -133,7 +144,8 @@ static lcm_status gather(lcm_ctx *ctx, lcm_stories *out, const recorder *r, cons
 lcm_status lcm_stories_generate(lcm_ctx *ctx, lcm_stories *out, lcm_codec *codec, const lcm_model *m,
                                 const lcm_prompts *prompts, const lcm_generate_config *config, bool text_feedback,
                                 const lcm_beam_opts *beam) {
-    recorder r = {.codec = codec, .beam = beam, .D = lcm_codec_dim(codec), .max = config->max_gen_len, .feedback = text_feedback};
+    recorder r = {.codec = codec, .beam = beam, .D = lcm_codec_dim(codec), .max = config->max_gen_len,
+                  .candidates = config->candidates, .feedback = text_feedback};
     lcm_generate_config c = *config;
     lcm_generate_hooks hooks = {.on_concept = on_concept, .user = &r};
     lcm_generated g = {0};
@@ -152,6 +164,7 @@ lcm_status lcm_stories_generate(lcm_ctx *ctx, lcm_stories *out, lcm_codec *codec
     if (st == LCM_OK) st = encode_own(ctx, &s, codec, beam);
     lcm_generated_free(&g);
     lcm_sentences_free(&r.text);
+    lcm_buf_free(&r.said);
     free(r.x);
     free(r.where);
     if (st) lcm_stories_free(&s);

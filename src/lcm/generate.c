@@ -22,6 +22,7 @@ const lcm_field lcm_generate_fields[] = {
     LCM_F_INT(lcm_generate_config, top_k, 0, 1048576, "units to choose among, 0 = all (quant)"),
     LCM_F_REAL(lcm_generate_config, top_p, 0, 1, "probability of the units to choose among, 0 and 1 = all (quant)"),
     LCM_F_STRUCT(lcm_generate_config, sampler, lcm_sampler_fields, "denoising (diffusion models)"),
+    LCM_F_INT(lcm_generate_config, candidates, 1, LCM_MAX_CANDIDATES, "drawn for every concept"),
     LCM_F_END};
 
 lcm_generate_config lcm_generate_config_default(void) {
@@ -29,7 +30,8 @@ lcm_generate_config lcm_generate_config_default(void) {
                              .min_gen_len = 1,
                              .eos_threshold = 0.9,
                              .seed = 42,
-                             .sampler = lcm_sampler_config_default()};
+                             .sampler = lcm_sampler_config_default(),
+                             .candidates = 1};
     return c;
 }
 
@@ -46,13 +48,14 @@ typedef struct loop {
     const lcm_prompts *prompts;
     const lcm_generate_hooks *hooks;
     lcm_concept_noise noise;
-    int64_t D, n_active, step;
+    int64_t D, K, n_active, step; /* K: candidates */
     lcm_predictor *predictor;
-    real *x, *fresh;     /* all generated; of this step (n, D) */
+    real *x, *fresh;     /* all generated; of this step (n K, D), then those that go on (n, D) */
     int32_t *slot, *off; /* of active documents; 0 … n */
+    int32_t *asked;      /* (n K) slots of the predictor: every candidate has a context of its own */
     int32_t *len;        /* (n) concepts kept of each document */
-    uint64_t *doc;       /* (n_active) */
-    int64_t *index;      /* (n_active) */
+    uint64_t *doc;       /* (n K) */
+    int64_t *index;      /* (n K) */
     uint8_t *stop;       /* (n) */
 } loop;
 
@@ -67,6 +70,8 @@ static lcm_status check(lcm_ctx *ctx, const lcm_model *m, const lcm_prompts *p, 
                         int64_t *cap) {
     *cap = 0;
     if (p->n < 1 || p->off[0] != 0) LCM_FAIL(ctx, LCM_ERR_ARG, "no prompt");
+    if (c->candidates < 1 || c->candidates > LCM_MAX_CANDIDATES)
+        LCM_FAIL(ctx, LCM_ERR_ARG, "%lld candidates, allowed are 1 … %d", (long long)c->candidates, LCM_MAX_CANDIDATES);
     for (int64_t d = 0; d < p->n; d++) {
         int64_t len = (int64_t)p->off[d + 1] - p->off[d];
         if (len < 1) LCM_FAIL(ctx, LCM_ERR_ARG, "prompt %lld is empty", (long long)d);
@@ -87,23 +92,25 @@ static lcm_status check(lcm_ctx *ctx, const lcm_model *m, const lcm_prompts *p, 
 static lcm_status loop_new(lcm_ctx *ctx, loop *l, const lcm_model *m, int64_t cap) {
     lcm_predict_config pc = {.temperature = l->config->temperature, .top_k = l->config->top_k,
                              .top_p = l->config->top_p, .sampler = l->config->sampler};
-    size_t n = (size_t)l->prompts->n, room;
+    size_t n = (size_t)l->prompts->n, rows = n * (size_t)l->config->candidates, room;
     l->D = m->embed_dim;
+    l->K = l->config->candidates;
     if (!lcm_mul_size(&room, n * (size_t)l->D, (size_t)l->config->max_gen_len))
         LCM_FAIL(ctx, LCM_ERR_LIMIT, "%zu documents of %lld concepts are too many", n,
                  (long long)l->config->max_gen_len);
     LCM_TRY(lcm_calloc(ctx, &l->x, room, sizeof *l->x));
-    LCM_TRY(lcm_calloc(ctx, &l->fresh, n * (size_t)l->D, sizeof *l->fresh));
+    LCM_TRY(lcm_calloc(ctx, &l->fresh, rows * (size_t)l->D, sizeof *l->fresh));
     LCM_TRY(lcm_calloc(ctx, &l->slot, n, sizeof *l->slot));
     LCM_TRY(lcm_calloc(ctx, &l->off, n + 1, sizeof *l->off));
     LCM_TRY(lcm_calloc(ctx, &l->len, n, sizeof *l->len));
-    LCM_TRY(lcm_calloc(ctx, &l->doc, n, sizeof *l->doc));
-    LCM_TRY(lcm_calloc(ctx, &l->index, n, sizeof *l->index));
+    LCM_TRY(lcm_calloc(ctx, &l->asked, rows, sizeof *l->asked));
+    LCM_TRY(lcm_calloc(ctx, &l->doc, rows, sizeof *l->doc));
+    LCM_TRY(lcm_calloc(ctx, &l->index, rows, sizeof *l->index));
     LCM_TRY(lcm_calloc(ctx, &l->stop, n, sizeof *l->stop));
     for (size_t i = 0; i < n; i++) l->slot[i] = (int32_t)i;
     for (size_t i = 0; i <= n; i++) l->off[i] = (int32_t)i;
     l->n_active = (int64_t)n;
-    return m->type->predictor_new(ctx, &l->predictor, m, &pc, (int64_t)n, cap);
+    return m->type->predictor_new(ctx, &l->predictor, m, &pc, (int64_t)rows, cap);
 }
 
 static void loop_clear(loop *l) {
@@ -111,6 +118,7 @@ static void loop_clear(loop *l) {
     free(l->x);
     free(l->fresh);
     free(l->slot);
+    free(l->asked);
     free(l->off);
     free(l->len);
     free(l->doc);
@@ -149,13 +157,13 @@ static lcm_status settle(lcm_ctx *ctx, loop *l) {
     int64_t kept = 0, D = l->D;
     for (int64_t i = 0; i < l->n_active; i++) {
         int32_t d = l->slot[i];
-        real *x = l->x + (d * c->max_gen_len + l->step) * D;
-        memcpy(x, l->fresh + i * D, (size_t)D * sizeof *x);
-        LCM_TRY(check_finite(ctx, l, d, x));
+        real *x = l->x + (d * c->max_gen_len + l->step) * D, *fresh = l->fresh + i * l->K * D;
+        for (int64_t k = 0; k < l->K; k++) LCM_TRY(check_finite(ctx, l, d, fresh + k * D));
         if (l->hooks && l->hooks->on_concept) {
-            LCM_TRY(l->hooks->on_concept(ctx, l->hooks->user, d, l->step, x));
-            LCM_TRY(check_finite(ctx, l, d, x));
+            LCM_TRY(l->hooks->on_concept(ctx, l->hooks->user, d, l->step, fresh));
+            LCM_TRY(check_finite(ctx, l, d, fresh));
         }
+        memcpy(x, fresh, (size_t)D * sizeof *x);
         l->len[d] = (int32_t)l->step + 1;
         if (stops(l, d, x)) {
             l->len[d] -= c->trim_hypotheses && !c->include_eos_token;
@@ -169,7 +177,10 @@ static lcm_status settle(lcm_ctx *ctx, loop *l) {
 }
 
 static lcm_status feed(lcm_ctx *ctx, loop *l, const real *x, int64_t n, const int32_t *off) {
-    LCM_TRY(l->predictor->feed(ctx, l->predictor, x, n, l->slot, off));
+    for (int32_t k = 0; k < l->K; k++) {
+        for (int64_t i = 0; i < n; i++) l->asked[i] = l->slot[i] * (int32_t)l->K + k;
+        LCM_TRY(l->predictor->feed(ctx, l->predictor, x, n, l->asked, off));
+    }
     if (l->hooks && l->hooks->on_context) l->hooks->on_context(l->hooks->user);
     return LCM_OK;
 }
@@ -178,10 +189,12 @@ static lcm_status run(lcm_ctx *ctx, loop *l) {
     lcm_predictor *p = l->predictor;
     LCM_TRY(feed(ctx, l, l->prompts->x, l->prompts->n, l->prompts->off));
     for (l->step = 0; l->n_active > 0; l->step++) {
-        lcm_asked asked = {l->n_active, l->slot, l->doc, l->index};
-        for (int64_t i = 0; i < l->n_active; i++) {
-            l->doc[i] = l->prompts->doc ? l->prompts->doc[l->slot[i]] : (uint64_t)l->slot[i];
-            l->index[i] = l->step;
+        lcm_asked asked = {l->n_active * l->K, l->asked, l->doc, l->index};
+        for (int64_t i = 0; i < asked.n; i++) {
+            int32_t d = l->slot[i / l->K];
+            l->asked[i] = d * (int32_t)l->K + (int32_t)(i % l->K);
+            l->doc[i] = l->prompts->doc ? l->prompts->doc[d] : (uint64_t)d;
+            l->index[i] = l->step * l->K + i % l->K;
         }
         LCM_TRY(p->next(ctx, p, l->fresh, &asked, &l->noise));
         LCM_TRY(settle(ctx, l));

@@ -8,6 +8,8 @@
 
 #include "lcm/predictor.h"
 
+enum { LCM_MAX_CANDIDATES = 64 };
+
 typedef struct lcm_generate_config {
     int64_t max_gen_len;         /* generated concepts of a document at most */
     int64_t min_gen_len;         /* the concept of index g may stop the document when g >= this */
@@ -20,10 +22,11 @@ typedef struct lcm_generate_config {
     int64_t top_k;              /* quant models, as in lcm_predict_config */
     double top_p;
     lcm_sampler_config sampler; /* diffusion models; of quant models guidance_scale */
+    int64_t candidates;         /* drawn for every concept, for on_concept to choose from */
 } lcm_generate_config;
 
 extern const lcm_field lcm_generate_fields[];
-/* 200, 1, .9, off, false, false, 42, 0, sampler defaults */
+/* 200, 1, .9, off, false, false, 42, 0, sampler defaults, 1 */
 lcm_generate_config lcm_generate_config_default(void);
 
 /* Prompts, packed, in SONAR space: at least one concept each. */
@@ -36,8 +39,9 @@ typedef struct lcm_prompts {
 } lcm_prompts;
 
 typedef struct lcm_generate_hooks {
-    /* Called for every concept as it comes, before any trimming. What it leaves in x (D) is what the stop
-     * rules judge, the model reads back and the result holds. Its failure ends the generation and is returned. */
+    /* Called for every concept as it comes, before any trimming, with its candidates x (candidates, D). What it
+     * leaves in the first row is what the stop rules judge, the model reads back and the result holds. Its
+     * failure ends the generation and is returned. NULL: the first candidate is taken. */
     lcm_status (*on_concept)(lcm_ctx *ctx, void *user, int64_t prompt, int64_t index, real *x);
     /* Called whenever the model has read concepts (the prompts, then those of each step): for clocks. Or NULL. */
     void (*on_context)(void *user);

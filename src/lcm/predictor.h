@@ -11,7 +11,7 @@
 #include "lcm/concept_model.h"
 
 /* Standard normal values of one generated concept: `doc` is the caller's number of the document,
- * `index` counts its generated concepts, `call` the draws for one concept. */
+ * `index` counts its candidates (with one per concept: its generated concepts), `call` the draws for one. */
 typedef struct lcm_concept_noise {
     void (*draw)(void *user, real *out, int64_t D, uint64_t doc, int64_t index, int64_t call);
     void *user;

@@ -256,3 +256,24 @@ lcm_status lcm_codec_decode(lcm_ctx *ctx, lcm_buf *out, double *scores, lcm_code
     }
     return LCM_OK;
 }
+
+lcm_status lcm_codec_decode_best(lcm_ctx *ctx, lcm_buf *out, size_t *which, lcm_codec *c, const real *concepts, size_t n,
+                                 int32_t lang, const lcm_beam_opts *opts) {
+    lcm_buf texts = {0};
+    double *score;
+    const char *text;
+    size_t best = 0;
+    lcm_status st;
+    *which = 0;
+    LCM_TRY(lcm_calloc(ctx, &score, n, sizeof *score));
+    st = lcm_codec_decode(ctx, &texts, score, c, concepts, n, lang, opts);
+    for (size_t i = 1; st == LCM_OK && i < n; i++)
+        if (score[i] > score[best]) best = i;
+    text = texts.data;
+    for (size_t i = 0; st == LCM_OK && i < best; i++) text += strlen(text) + 1;
+    if (st == LCM_OK) st = lcm_buf_append(ctx, out, text, strlen(text) + 1);
+    if (st == LCM_OK) *which = best;
+    lcm_buf_free(&texts);
+    free(score);
+    return st;
+}

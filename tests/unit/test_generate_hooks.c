@@ -101,6 +101,71 @@ static void replacement_decides_the_end(void **state) {
     }
 }
 
+enum { K = 3, PROMPTS = 2 };
+
+typedef struct chooser {
+    real all[PROMPTS * K * TOY_D];
+    int64_t pick;
+} chooser;
+
+static lcm_status pick_one(lcm_ctx *c, void *user, int64_t prompt, int64_t index, real *x) {
+    chooser *w = user;
+    (void)c;
+    if (index == 0) memcpy(w->all + prompt * K * TOY_D, x, K * TOY_D * sizeof *x);
+    memmove(x, x + w->pick * TOY_D, TOY_D * sizeof *x);
+    return LCM_OK;
+}
+
+/* Noise of the k-th of K candidates, for a call that draws only one; user is &k. */
+static void draw_for(void *user, real *out, int64_t D, uint64_t doc, int64_t index, int64_t call) {
+    int64_t k = index * K + *(const int64_t *)user;
+    lcm_rng rng = lcm_rng_make(7, (doc << 8) + ((uint64_t)k << 40));
+    rng.index = (uint64_t)call * 2 * (uint64_t)D;
+    for (int64_t i = 0; i < D; i++) out[i] = (real)lcm_rng_normal(&rng);
+}
+
+static void draw_for_all(void *user, real *out, int64_t D, uint64_t doc, int64_t index, int64_t call) {
+    int64_t k = index % K;
+    (void)user;
+    draw_for(&k, out, D, doc, index / K, call);
+}
+
+/* Candidates are independent: each is what a call of its own with its noise gives, and the one that is left in the
+ * first row is what the model goes on with. Prompts of different lengths; rows of one pass differ by rounding. */
+static void candidates_are_single_draws(void **state) {
+    static const char *const kinds[] = {"base", "one_tower", "two_tower"};
+    (void)state;
+    for (int kind = 0; kind < 3; kind++) {
+        lcm_model *m = new_model(kinds[kind]);
+        real *x = toy_concepts(5, TOY_D, 5);
+        int32_t off[PROMPTS + 1] = {0, 3, 5};
+        lcm_prompts p = {.n = PROMPTS, .x = x, .off = off};
+        for (int64_t k = 0; k < K; k++) {
+            chooser w = {.pick = k};
+            lcm_generate_config many = config_of(2), one;
+            lcm_generate_hooks h = {.on_concept = pick_one, .user = &w, .noise = {draw_for_all, NULL}};
+            lcm_generate_hooks single = {.noise = {draw_for, &k}};
+            lcm_generated g, alone;
+            many.temperature = 0.5;
+            one = many;
+            many.candidates = K;
+            OK(lcm_generate(ctx, &g, m, &p, &many, &h));
+            OK(lcm_generate(ctx, &alone, m, &p, &one, &single));
+            for (int d = 0; d < PROMPTS; d++)
+                for (int i = 0; i < TOY_D; i++) {
+                    double want = (double)alone.x[alone.off[d] * TOY_D + i];
+                    assert_true(fabs((double)w.all[(d * K + k) * TOY_D + i] - want) <= 1e-4 * fmax(1, fabs(want)));
+                }
+            for (int64_t i = 0; i < g.off[PROMPTS] * TOY_D; i++) /* the second concept, too: it was read back */
+                assert_true(fabs((double)(g.x[i] - alone.x[i])) <= 1e-3 * fmax(1, fabs((double)alone.x[i])));
+            lcm_generated_free(&g);
+            lcm_generated_free(&alone);
+        }
+        free(x);
+        lcm_model_free(m);
+    }
+}
+
 static lcm_status make_nan(lcm_ctx *c, void *user, int64_t prompt, int64_t index, real *x) {
     (void)c;
     (void)user;
@@ -141,6 +206,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(replaced_concept_is_read_back),
         cmocka_unit_test(replacement_decides_the_end),
+        cmocka_unit_test(candidates_are_single_draws),
         cmocka_unit_test(replacement_must_be_finite),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

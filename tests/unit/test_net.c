@@ -185,6 +185,33 @@ static void int8_gives_the_same_bits_alone_together_and_threaded(void **state) {
     lcm_buf_free(&texts2);
 }
 
+/* Sentences, and among them what lies between two of them: of all, the likeliest text is taken, with its number. */
+static void the_best_said_of_several_is_taken(void **state) {
+    fixture *f = *state;
+    int64_t D = lcm_codec_dim(f->codec32);
+    real *x = encode(f, f->codec32, 0, N);
+    lcm_buf all = {0}, one = {0};
+    double score[N];
+    size_t which, least = 0, likeliest = 0;
+    const char *p;
+    for (int64_t i = 0; i < D; i++) x[i] = (x[i] + x[D + i]) / 2;
+    ok(f, lcm_codec_decode(f->ctx, &all, score, f->codec32, x, N, -1, NULL));
+    for (size_t i = 1; i < N; i++) {
+        if (score[i] < score[least]) least = i;
+        if (score[i] > score[likeliest]) likeliest = i;
+    }
+    assert_int_equal(least, 0); /* nobody says the mean of two sentences */
+    ok(f, lcm_codec_decode_best(f->ctx, &one, &which, f->codec32, x, N, -1, NULL));
+    assert_int_equal(which, likeliest);
+    p = all.data;
+    for (size_t i = 0; i < likeliest; i++) p += strlen(p) + 1;
+    assert_string_equal(one.data, p);
+    assert_int_equal(one.len, strlen(p) + 1);
+    free(x);
+    lcm_buf_free(&all);
+    lcm_buf_free(&one);
+}
+
 /* f16 (the shipped file) and bf16 stay in the map; their vectors are those of the widened numbers. */
 static void sixteen_bits_are_their_numbers(void **state) {
     fixture *f = *state;
@@ -325,6 +352,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(inference_is_the_training_pass),
                                        cmocka_unit_test(int8_keeps_vectors_and_texts),
                                        cmocka_unit_test(int8_gives_the_same_bits_alone_together_and_threaded),
+                                       cmocka_unit_test(the_best_said_of_several_is_taken),
                                        cmocka_unit_test(sixteen_bits_are_their_numbers),
                                        cmocka_unit_test(report_agrees_with_the_format),
                                        cmocka_unit_test(damaged_int8_files_are_refused),
