@@ -119,6 +119,7 @@ lcm_status lcm_run_stores_open(lcm_ctx *ctx, lcm_run_stores *s, const char *trai
     LCM_TRY(lcm_store_open(ctx, &s->train, train_path));
     if (!lcm_space_parse(&s->space, lcm_store_space(s->train)))
         LCM_FAIL(ctx, LCM_ERR_FORMAT, "'%s': its space '%.40s' is not 16 hex digits", train_path, lcm_store_space(s->train));
+    if (lcm_store_n_concepts(s->train) == 0) LCM_FAIL(ctx, LCM_ERR_ARG, "'%s' holds no document", train_path);
     if (valid_path[0] == '\0') return LCM_OK;
     LCM_TRY(lcm_store_open(ctx, &s->valid, valid_path));
     if (strcmp(lcm_store_space(s->train), lcm_store_space(s->valid)) != 0)
