@@ -37,9 +37,9 @@ cat >llama.json <<'END'
 END
 "$lcm" train -t 1 -q llama.json || fail "train"
 M=a/step_00000150/model.safetensors
-tail -1 a/metrics.jsonl | awk -F'"valid_xent":' '{ exit !($2 + 0 > 0 && $2 + 0 < 0.15) }' ||
+tail -1 a/metrics.jsonl | awk -F'"valid_xent":' '{ exit !($2 + 0 > 0 && $2 + 0 < 0.03) }' ||
     fail "three documents not learnt by heart: $(tail -1 a/metrics.jsonl)"
-# what cannot be known is only the name, the adjective and the animal: ln 3 per document, over about 50 tokens
+# what cannot be known is only which of the three it is: ln 3 per document of 78 tokens, 0.014 nats per token
 "$lcm" train -t 1 -q -s train.run=b -s train.lr.max_steps=150 llama.json & pid=$!
 sleep 0.4; kill -9 $pid 2>/dev/null || true; wait $pid 2>/dev/null || true
 "$lcm" train -t 1 -q -s train.run=b llama.json || fail "resume"

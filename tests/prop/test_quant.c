@@ -341,7 +341,7 @@ static void models_overfit(void **state) {
                                    k < 300 ? 3e-3 : 5e-4, 1 / (double)l.n_targets, k);
             }
         }
-        if (!(l.sum < 0.02 * first)) fail_msg("%s: %g, from %g", kinds[kind], l.sum, first);
+        if (!(l.sum < 0.01 * first)) fail_msg("%s: %g, from %g", kinds[kind], l.sum, first);
         if (kind == 1) assert_int_equal(l.n_hits, CONCEPTS);
         assert_memory_equal(m->rvq->book[1]->x, book, sizeof book);
         lcm_criterion_free(c);
