@@ -8,43 +8,15 @@
 #include <unistd.h>
 
 #include "harness/sonar_toy.h"
-#include "harness/tmpdir.h"
 #include "lcm/convert.h"
 #include "lcm/model_io.h"
 #include "modelfile/params_io.h"
 #include "sonar/blaser.h"
 #include "sonar/sonar_io.h"
-#include "unit/spm_build.h"
+#include "unit/convert_toy.h"
 
-#define CKPT(name) TEST_DATA "/golden/sonar/ckpt/" name
 #define ENCODER CKPT("toy_encoder_fs2.safetensors")
 #define DECODER CKPT("toy_decoder_fs2.safetensors")
-
-enum { D = 32, V = 40 };
-
-static lcm_ctx *ctx;
-static char *dir;
-static char spm[4096], out[4096];
-static const char *const settings[] = {"attn_heads=4", "max_seq_len=14"};
-
-static int setup(void **state) {
-    lcm_buf b = {0};
-    (void)state;
-    ctx = lcm_ctx_new();
-    dir = tmpdir_new();
-    put_good(&b);
-    snprintf(spm, sizeof spm, "%s", tmpdir_write(dir, "toy.model", b.data, b.len));
-    snprintf(out, sizeof out, "%s", tmpdir_path(dir, "out.safetensors"));
-    lcm_buf_free(&b);
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    tmpdir_free(dir);
-    lcm_ctx_free(ctx);
-    return 0;
-}
 
 /* A checkpoint with changes. */
 typedef struct variant {
