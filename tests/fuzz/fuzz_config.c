@@ -1,37 +1,12 @@
 /* Configurations over arbitrary bytes: a line of JSON, then lines of overrides "a.b=value". Every kind of
  * model and the trainer read it; what they accept is written, read and written again, the same. The bytes also
  * stand as the bundle.json of a folder without models, which never opens. */
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#include "base/io.h"
+#include "target.h"
+
 #include "lcm/bundle.h"
 #include "lcm/registry.h"
 #include "train/trainer.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static char dir[64], bundle_path[96];
-
-static void check(int ok) {
-    if (!ok) abort();
-}
-
-static void clean_up(void) {
-    lcm_ctx *ctx = lcm_ctx_new();
-    lcm_remove_tree(ctx, dir);
-    lcm_ctx_free(ctx);
-}
-
-static void make_folder(lcm_ctx *ctx) {
-    snprintf(dir, sizeof dir, "/tmp/lcm-fuzz-config-%ld", (long)getpid());
-    snprintf(bundle_path, sizeof bundle_path, "%s/bundle.json", dir);
-    check(lcm_mkdirs(ctx, dir) == LCM_OK);
-    atexit(clean_up);
-}
 
 /* Default values in dst; overwritten where `given` says so. */
 static void read_config(lcm_ctx *ctx, const lcm_field *fields, const void *defaults, size_t bytes, const json_t *given) {
@@ -69,12 +44,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     lcm_ctx *ctx = lcm_ctx_new();
     lcm_bundle *bundle;
     json_t *given;
-    FILE *f;
     check(ctx != NULL);
-    if (dir[0] == '\0') make_folder(ctx);
-    f = fopen(bundle_path, "wb");
-    check(f != NULL && fwrite(data, 1, size, f) == size && fclose(f) == 0);
-    check(lcm_bundle_open(ctx, &bundle, dir, LCM_LOAD_DECODER) != LCM_OK && bundle == NULL);
+    folder_write("bundle.json", data, size);
+    check(lcm_bundle_open(ctx, &bundle, folder(), LCM_LOAD_DECODER) != LCM_OK && bundle == NULL);
     if (lcm_json_parse(ctx, &given, text, len, "fuzz") == LCM_OK) {
         char line[256];
         while (len < size) {

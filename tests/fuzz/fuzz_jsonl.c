@@ -1,27 +1,15 @@
 /* The document reader over arbitrary bytes: as text lines, whole file, JSON lines and pairs, plain or
  * zstd. Checks that whatever comes out is valid text within the limit. */
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#include "base/io.h"
+#include "target.h"
+
 #include "data/docs.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void check(int ok) {
-    if (!ok) abort();
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    static char path[64];
+    char path[96];
     const char *input = path;
-    FILE *file;
-    snprintf(path, sizeof path, "/tmp/lcm-fuzz-jsonl-%ld", (long)getpid());
-    file = fopen(path, "wb");
-    check(file != NULL && fwrite(data, 1, size, file) == size && fclose(file) == 0);
+    folder_write("input", data, size);
+    snprintf(path, sizeof path, "%s/input", folder());
     for (int mode = 0; mode < 5; mode++) {
         lcm_docs_opts o = {.format = mode < 2 ? LCM_DOCS_TXT : LCM_DOCS_JSONL, .max_doc = 200};
         lcm_ctx *ctx = lcm_ctx_new();
@@ -42,6 +30,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         lcm_docs_close(d);
         lcm_ctx_free(ctx);
     }
-    unlink(path);
     return 0;
 }

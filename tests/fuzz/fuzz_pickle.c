@@ -1,17 +1,11 @@
 /* Any bytes as a pickle and as a checkpoint: refused, or every tensor lies inside the input and can be read; the
  * pickle's memory keeps the bound that pickle.h states. */
-#include <stdint.h>
-#include <stdlib.h>
+
+#include "target.h"
 
 #include "modelfile/pickle.h"
 #include "modelfile/torch_file.h"
 #include "modelfile/weights.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void check(int ok) {
-    if (!ok) abort();
-}
 
 static void as_pickle(lcm_ctx *ctx, const uint8_t *data, size_t size) {
     const lcm_pickle_value *root;

@@ -1,16 +1,9 @@
 /* Any bytes as a safetensors file: refused, or every tensor lies inside the input, can be read in
  * full, and writing the content again gives a file that reads the same. */
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
+
+#include "target.h"
 
 #include "modelfile/model_meta.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void check(int ok) {
-    if (!ok) abort();
-}
 
 static void read_tensor(lcm_ctx *ctx, const lcm_st *st, const lcm_st_tensor *t, const uint8_t *data, size_t size) {
     int64_t n = lcm_st_elements(t);

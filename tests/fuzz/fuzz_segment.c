@@ -1,13 +1,9 @@
 /* Any bytes: the first two choose cap and language, the rest is text. Whatever comes back must tile
  * the text and respect the cap; bytes that are not UTF-8 must be refused with their offset. */
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include "base/io.h"
+#include "target.h"
+
 #include "text/segment.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void require(int cond) {
     if (!cond) abort();

@@ -1,54 +1,32 @@
 /* The concept store over arbitrary bytes: as the manifest of a folder with one good shard when they
  * begin with '{', else as the shard under a fixed manifest's checks. What opens must be readable
  * from end to end. */
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#include "base/io.h"
+#include "target.h"
+
 #include "data/store.h"
 #include "data/store_int.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static char dir[64], manifest_path[96];
-
-static void check(int ok) {
-    if (!ok) abort();
-}
-
-static void clean_up(void) {
-    lcm_ctx *ctx = lcm_ctx_new();
-    lcm_remove_tree(ctx, dir);
-    lcm_ctx_free(ctx);
-}
-
 /* Two documents of 1 and 2 concepts, width 2. tests/fuzz/corpus/store holds its files. */
-static void make_folder(lcm_ctx *ctx) {
+static void fill_folder(lcm_ctx *ctx) {
     static const real rows[3][2] = {{1, 2}, {3, 4}, {5, 6}};
     lcm_store_report report = {0};
     lcm_shard *s;
     bool kept;
-    snprintf(dir, sizeof dir, "/tmp/lcm-fuzz-store-%ld", (long)getpid());
-    snprintf(manifest_path, sizeof manifest_path, "%s/manifest.json", dir);
-    check(lcm_mkdirs(ctx, dir) == LCM_OK && lcm_shard_new(ctx, &s, 2, LCM_DT_F16) == LCM_OK);
+    check(lcm_shard_new(ctx, &s, 2, LCM_DT_F16) == LCM_OK);
     for (int i = 0; i < 3; i++) {
         check(lcm_shard_add(ctx, s, rows[i], "A b.", 4) == LCM_OK);
         if (i != 1) check(lcm_shard_end_doc(ctx, s, &kept) == LCM_OK && kept);
     }
-    check(lcm_shard_write(ctx, s, dir, 0, "0123456789abcdef", &report) == LCM_OK);
+    check(lcm_shard_write(ctx, s, folder(), 0, "0123456789abcdef", &report) == LCM_OK);
     lcm_shard_free(s);
-    check(lcm_store_finish(ctx, dir, 1, NULL) == LCM_OK);
-    atexit(clean_up);
+    check(lcm_store_finish(ctx, folder(), 1, NULL) == LCM_OK);
 }
 
 static void run_manifest(lcm_ctx *ctx, const uint8_t *data, size_t size) {
     lcm_store *s;
-    FILE *f = fopen(manifest_path, "wb");
-    check(f != NULL && fwrite(data, 1, size, f) == size && fclose(f) == 0);
-    if (lcm_store_open(ctx, &s, dir) != LCM_OK) {
+    folder_write("manifest.json", data, size);
+    if (lcm_store_open(ctx, &s, folder()) != LCM_OK) {
         check(s == NULL);
         return;
     }
@@ -74,9 +52,11 @@ static void run_shard(lcm_ctx *ctx, const uint8_t *data, size_t size) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    static bool ready;
     lcm_ctx *ctx = lcm_ctx_new();
     check(ctx != NULL);
-    if (dir[0] == '\0') make_folder(ctx);
+    if (!ready) fill_folder(ctx);
+    ready = true;
     if (size && data[0] == '{') run_manifest(ctx, data, size);
     else run_shard(ctx, data, size);
     lcm_ctx_free(ctx);

@@ -1,36 +1,20 @@
 /* Evaluation tasks over arbitrary bytes: a line with the task file, then the lines of its data. What is accepted is read
  * the same again, says what it is, names only metrics that the task's kind has or is refused for them, and its data are
  * documents with as many contexts as references. */
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+
+#include "target.h"
 
 #include "eval/task_score.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 enum { MAX_DATA = 4096 }; /* bytes: segmenting more only takes longer */
 
-static char lines_path[2][64];
-
-static void check(int ok) {
-    if (!ok) abort();
-}
-
-static void clean_up(void) {
-    for (int i = 0; i < 2; i++) unlink(lines_path[i]);
-}
-
-static void write_lines(const char *path, const char *text, size_t len) {
-    FILE *f = fopen(path, "wb");
-    check(f != NULL && fwrite(text, 1, len, f) == len && fclose(f) == 0);
-}
-
-static void read_data(lcm_ctx *ctx, const lcm_eval_task *t, const char *path) {
+static void read_data(lcm_ctx *ctx, const lcm_eval_task *t, const char *name, const char *lines, size_t len) {
+    char file[96];
+    const char *path = file;
     lcm_task_data d;
     lcm_results r;
+    folder_write(name, lines, len);
+    snprintf(file, sizeof file, "%s/%s", folder(), name);
     check(lcm_results_init(ctx, &r, t->name) == LCM_OK);
     if (lcm_task_data_read(ctx, &d, &r, t, &path, 1) == LCM_OK) {
         bool cloze = t->kind == LCM_EVAL_CLOZE;
@@ -71,18 +55,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     lcm_ctx *ctx = lcm_ctx_new();
     lcm_eval_task t, again;
     check(ctx != NULL);
-    if (lines_path[0][0] == '\0') {
-        snprintf(lines_path[0], sizeof lines_path[0], "/tmp/lcm-fuzz-task-%ld.txt", (long)getpid());
-        snprintf(lines_path[1], sizeof lines_path[1], "/tmp/lcm-fuzz-task-%ld.jsonl", (long)getpid());
-        atexit(clean_up);
-    }
     if (lcm_eval_task_parse(ctx, &t, text, len, "fuzz/task.json") == LCM_OK) {
         check(lcm_eval_task_parse(ctx, &again, text, len, "fuzz/task.json") == LCM_OK);
         use(ctx, &t, &again);
-        for (int i = 0; i < 2 && rest > 0 && rest <= MAX_DATA; i++) {
-            write_lines(lines_path[i], end + 1, rest);
-            read_data(ctx, &t, lines_path[i]);
-        }
+        for (int i = 0; i < 2 && rest > 0 && rest <= MAX_DATA; i++) read_data(ctx, &t, i ? "a.jsonl" : "a.txt", end + 1, rest);
         lcm_eval_task_free(&again);
     } else check(t.root == NULL && t.data == NULL && t.metrics == NULL);
     lcm_eval_task_free(&t);

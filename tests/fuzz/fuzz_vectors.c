@@ -1,18 +1,11 @@
 /* Any bytes as a matrix of vectors: refused with a message, or a matrix of finite numbers that comes
  * back the same when it is written as npy. */
+#include "target.h"
+
 #include <math.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "lcm/train.h"
 #include "lcm/vectors.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void check(int ok) {
-    if (!ok) abort();
-}
 
 static void write_again(lcm_ctx *ctx, const float *x, int64_t n, int64_t dim) {
     size_t len, bytes = (size_t)(n * dim) * sizeof *x;
