@@ -303,7 +303,7 @@ expect 1 eval next --sonar bundle/other.safetensors --store store; expect 3 eval
 says err "docs.txt' line 1"
 expect 0 eval stories -q -m bundle -n 5 --given 2 --concepts 2 --eos 2 --seeds 7 --print 2 --vocab-from docs.txt docs.txt
 says out "| real, decoded |"; says out "### Story 2, bundle/lcm.safetensors, seed 7"; says out "> Tom had a red cat. They went to the park."
-says out "sampling: steps 12"; says out "beam: 2" # the bundle's
+says out "steps 12, guidance_scale 3"; says out "beam: 2" # the bundle's
 [ "$(column stop_length 3)" = 5 ] || fail "five stories of two sentences stop at their length"
 
 # Result files: FILE SHIFT writes 30 documents whose "l2" rises with SHIFT.
