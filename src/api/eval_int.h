@@ -4,6 +4,7 @@
 
 #include "api/bundle_int.h"
 #include "eval/eval_report.h"
+#include "eval/fluency.h"
 #include "eval/mutual_info.h"
 #include "eval/sentences.h"
 #include "lcm/eval.h"
@@ -36,5 +37,8 @@ json_t *lcm_eval_scorer(const char *path, const lcm_llama_file *file, const lcm_
 /* Checked, and in the words of the layers below. */
 lcm_status lcm_eval_generation(lcm_ctx *ctx, lcm_generate_config *out, const lcm_generation *g);
 json_t *lcm_eval_sampling(const lcm_generation *g);
+
+/* A calibration; warns of one that tells little. NULL when out of memory. */
+json_t *lcm_eval_fluency_json(lcm_ctx *ctx, const lcm_fluency_fit *fit);
 
 #endif

@@ -3,33 +3,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/eval_int.h"
+#include "api/eval_run_inputs.h"
 #include "base/io.h"
-#include "eval/generator.h"
 #include "eval/judge.h"
 #include "eval/page.h"
-#include "eval/task_score.h"
 
 typedef struct run {
-    const lcm_eval_run_opts *o;
-    lcm_eval_task task;
-    lcm_task_data data;
+    lcm_eval_inputs in;
     lcm_results results;
-    lcm_bundle *first;         /* of the first concept model; open to the end */
-    size_t first_at;
-    lcm_coder coder;           /* when o->sonar names it */
-    lcm_codec *own_codec;      /* of `first`, when nothing else is the reference */
-    lcm_codec *codec;          /* of baselines and vector measures; NULL: there is none */
-    lcm_beam_opts beam;
-    uint64_t space;            /* of `codec`, 0 without */
-    lcm_store *train;
-    lcm_coherence *coherence;
-    lcm_fluency fluency;       /* file.model NULL: none */
-    lcm_llama_file likelihood; /* of `scorer`; model NULL: none */
-    lcm_scorer scorer;
-    json_t *failed, *systems;  /* names and why; what is worth telling of a system */
-    json_t *lines;             /* of texts.jsonl */
-    real *x, *ends;            /* concepts of the documents and the endings, in the space `vectors_of` */
+    json_t *failed, *systems; /* names and why; what is worth telling of a system */
+    json_t *lines;            /* of texts.jsonl */
+    real *x, *ends;           /* concepts of the documents and the endings, in the space `vectors_of` */
     uint64_t vectors_of;
 } run;
 
@@ -48,174 +32,6 @@ typedef struct contestant {
 lcm_eval_run_opts lcm_eval_run_defaults(void) {
     static const int64_t one[1] = {1};
     return (lcm_eval_run_opts){.seeds = one, .n_seeds = 1};
-}
-
-static bool on_vectors(const run *r) { return r->task.kind == LCM_EVAL_NEXT || r->task.kind == LCM_EVAL_CLOZE; }
-
-static lcm_status find_forecaster(lcm_ctx *ctx, const lcm_baseline **out, const run *r, const char *name) {
-    const lcm_baseline *b = lcm_baselines;
-    while (b->name && strcmp(b->name, name) != 0) b++;
-    if (b->name == NULL || (b->needs_truth && r->task.kind == LCM_EVAL_CLOZE))
-        LCM_FAIL(ctx, LCM_ERR_ARG, "no baseline '%.40s' in a task of kind '%s'", name, lcm_eval_kind_names[r->task.kind]);
-    if (b->needs_train && r->train == NULL) LCM_FAIL(ctx, LCM_ERR_ARG, "baseline '%s' needs a training store", name);
-    *out = b;
-    return LCM_OK;
-}
-
-/* ---- inputs ---- */
-
-/* The i-th name of all systems, NULL past the end. */
-static const char *name_of(const lcm_eval_run_opts *o, size_t i) {
-    if (i < o->n_models) return o->models[i].name;
-    i -= o->n_models;
-    if (i < o->n_baselines) return o->baselines[i];
-    i -= o->n_baselines;
-    return i < o->n_remotes ? o->remotes[i].name : NULL;
-}
-
-static lcm_status check_options(lcm_ctx *ctx, const lcm_eval_run_opts *o) {
-    if (o->task == NULL) LCM_FAIL(ctx, LCM_ERR_ARG, "no task given");
-    if (o->n_seeds < 1) LCM_FAIL(ctx, LCM_ERR_ARG, "no seed given");
-    if (name_of(o, 0) == NULL) LCM_FAIL(ctx, LCM_ERR_ARG, "no model, baseline or URL to evaluate");
-    for (size_t i = 0; name_of(o, i); i++) {
-        if (*name_of(o, i) == '\0') LCM_FAIL(ctx, LCM_ERR_ARG, "a system has no name");
-        for (size_t k = 0; k < i; k++)
-            if (strcmp(name_of(o, i), name_of(o, k)) == 0) LCM_FAIL(ctx, LCM_ERR_ARG, "two systems are named '%.80s'", name_of(o, i));
-    }
-    for (size_t i = 0; i < o->n_seeds; i++)
-        for (size_t k = 0; k < i; k++)
-            if (o->seeds[i] == o->seeds[k]) LCM_FAIL(ctx, LCM_ERR_ARG, "seed %lld is there twice", (long long)o->seeds[i]);
-    return LCM_OK;
-}
-
-static lcm_status open_model(lcm_ctx *ctx, lcm_bundle **out, const lcm_eval_model *m) {
-    return lcm_bundle_open(ctx, out, m->path, LCM_LOAD_ENCODER | LCM_LOAD_DECODER | LCM_LOAD_MODEL);
-}
-
-static lcm_status is_llama(lcm_ctx *ctx, bool *out, const char *path) {
-    lcm_model_meta meta;
-    lcm_st *st;
-    *out = false;
-    if (lcm_is_dir(path)) return LCM_OK;
-    LCM_TRY(lcm_model_open(ctx, &st, &meta, path, NULL));
-    *out = strcmp(meta.kind, "llama") == 0;
-    lcm_model_meta_free(&meta);
-    lcm_st_close(st);
-    return LCM_OK;
-}
-
-/* The autoencoder of baselines and of vector measures. */
-static lcm_status open_reference(lcm_ctx *ctx, run *r) {
-    const lcm_eval_run_opts *o = r->o;
-    r->beam = lcm_beam_opts_default();
-    for (size_t i = 0; i < o->n_models && r->first == NULL; i++) {
-        bool llama;
-        LCM_TRY(is_llama(ctx, &llama, o->models[i].path));
-        r->first_at = i;
-        if (!llama) LCM_TRY(open_model(ctx, &r->first, &o->models[i]));
-    }
-    if (o->sonar) {
-        LCM_TRY(lcm_coder_open(ctx, &r->coder, o->sonar, r->beam.beam_size));
-        r->codec = r->coder.codec;
-        r->space = r->coder.file.space;
-    } else if (r->first) {
-        LCM_TRY(lcm_codec_new(ctx, &r->own_codec, &r->first->sonar));
-        r->codec = r->own_codec;
-        r->space = r->first->sonar.space;
-        r->beam.beam_size = r->first->config.generate.beam;
-    }
-    return LCM_OK;
-}
-
-static lcm_status check_space(lcm_ctx *ctx, const run *r, uint64_t space, const char *what) {
-    if (r->codec == NULL) LCM_FAIL(ctx, LCM_ERR_ARG, "'%s' needs an autoencoder", what);
-    return lcm_model_check_space(ctx, space, what, r->space);
-}
-
-static lcm_status open_store(lcm_ctx *ctx, run *r) {
-    uint64_t space;
-    LCM_TRY(lcm_store_open(ctx, &r->train, r->o->train_store));
-    if (!lcm_space_parse(&space, lcm_store_space(r->train)))
-        LCM_FAIL(ctx, LCM_ERR_FORMAT, "'%s': its space '%.40s' is not 16 hex digits", r->o->train_store, lcm_store_space(r->train));
-    LCM_TRY(check_space(ctx, r, space, r->o->train_store));
-    if (lcm_store_dim(r->train) != lcm_codec_dim(r->codec))
-        LCM_FAIL(ctx, LCM_ERR_SHAPE, "store '%s' holds vectors of %lld, the autoencoder's have %lld", r->o->train_store,
-                 (long long)lcm_store_dim(r->train), (long long)lcm_codec_dim(r->codec));
-    return LCM_OK;
-}
-
-/* A report never shows a score of the discriminator without the discriminator's own. */
-static lcm_status open_coherence(lcm_ctx *ctx, run *r) {
-    lcm_model_meta meta;
-    json_t *fact;
-    lcm_status st;
-    LCM_TRY(lcm_coherence_load(ctx, &r->coherence, &meta, r->o->coherence));
-    st = check_space(ctx, r, meta.space, r->o->coherence);
-    fact = json_pack("{s:s, s:O?}", "file", r->o->coherence, "held_out", json_object_get(meta.provenance, "held_out"));
-    if (st == LCM_OK) lcm_report_set(&r->results.facts, "coherence", fact);
-    else json_decref(fact);
-    lcm_model_meta_free(&meta);
-    return st;
-}
-
-static json_t *fluency_json(lcm_ctx *ctx, const lcm_fluency_fit *fit) {
-    char warning[256];
-    json_t *j = lcm_config_write(fit, lcm_fluency_fields);
-    if (lcm_fluency_warning(warning, sizeof warning, fit)) {
-        lcm_log(ctx, LCM_LOG_WARN, "%s", warning);
-        lcm_report_set(&j, "warning", json_string(warning));
-    }
-    return j;
-}
-
-static lcm_status open_fluency(lcm_ctx *ctx, run *r) {
-    LCM_TRY(lcm_fluency_load(ctx, &r->fluency, r->o->fluency));
-    lcm_report_set(&r->results.facts, "fluency", fluency_json(ctx, &r->fluency.fit));
-    return LCM_OK;
-}
-
-/* Only token models choose an ending without concepts. */
-static bool needs_vectors(const run *r) {
-    return r->task.kind == LCM_EVAL_NEXT || (r->task.kind == LCM_EVAL_CLOZE && r->o->n_baselines + r->o->n_remotes > 0);
-}
-
-/* A mistake in the last system should not cost the work on those before it. */
-static lcm_status check_systems(lcm_ctx *ctx, const run *r) {
-    const lcm_baseline_needs needs = {.codec = r->codec, .train = r->train, .beam = &r->beam};
-    char sonar[LCM_PATH_MAX], model[LCM_PATH_MAX];
-    const lcm_baseline *b;
-    lcm_generator g;
-    for (size_t i = 0; i < r->o->n_baselines && !on_vectors(r); i++) LCM_TRY(lcm_generator_baseline(ctx, &g, r->o->baselines[i], &needs));
-    for (size_t i = 0; i < r->o->n_baselines && on_vectors(r); i++) LCM_TRY(find_forecaster(ctx, &b, r, r->o->baselines[i]));
-    for (size_t i = 0; i < r->o->n_models; i++) {
-        bool llama;
-        LCM_TRY(is_llama(ctx, &llama, r->o->models[i].path));
-        if (llama) continue;
-        LCM_TRY(lcm_bundle_files(ctx, sonar, model, sizeof sonar, r->o->models[i].path));
-        if (!lcm_exists(sonar) || !lcm_exists(model))
-            LCM_FAIL(ctx, LCM_ERR_NOTFOUND, "'%s': no bundle with autoencoder and concept model", r->o->models[i].path);
-    }
-    return LCM_OK;
-}
-
-static lcm_status open_inputs(lcm_ctx *ctx, run *r) {
-    const lcm_eval_run_opts *o = r->o;
-    LCM_TRY(check_options(ctx, o));
-    LCM_TRY(lcm_eval_task_load(ctx, &r->task, o->task));
-    if (o->max_documents) r->task.max_documents = o->max_documents;
-    LCM_TRY(lcm_task_check_metrics(ctx, &r->task, (o->coherence ? LCM_NEEDS_COHERENCE : 0u) | (o->fluency ? LCM_NEEDS_FLUENCY : 0u) |
-                                                      (o->scorer ? LCM_NEEDS_SCORER : 0u)));
-    if (o->out) LCM_TRY(lcm_mkdirs(ctx, o->out));
-    LCM_TRY(lcm_results_init(ctx, &r->results, r->task.name));
-    LCM_TRY(lcm_task_data_read(ctx, &r->data, &r->results, &r->task, o->data, o->n_data));
-    LCM_TRY(open_reference(ctx, r));
-    if (needs_vectors(r) && r->codec == NULL) LCM_FAIL(ctx, LCM_ERR_ARG, "a task of kind '%s' needs an autoencoder", lcm_eval_kind_names[r->task.kind]);
-    if (o->train_store) LCM_TRY(open_store(ctx, r));
-    if (o->coherence && !on_vectors(r)) LCM_TRY(open_coherence(ctx, r));
-    if (o->fluency && !on_vectors(r)) LCM_TRY(open_fluency(ctx, r));
-    r->scorer = (lcm_scorer){.score = lcm_mi_score_llama, .self = &r->likelihood};
-    if (o->scorer && r->task.kind != LCM_EVAL_CLOZE) LCM_TRY(lcm_llama_load(ctx, &r->likelihood, o->scorer, false));
-    return check_systems(ctx, r);
 }
 
 /* ---- text ---- */
@@ -243,7 +59,7 @@ static lcm_status judge(lcm_ctx *ctx, run *r, size_t row, const lcm_eval_judge *
         st = lcm_judge_texts(ctx, values, &count, j, w);
         if (st == LCM_ERR_IO) {
             lcm_report_set(&r->failed, name.data, json_string(lcm_ctx_message(ctx)));
-            for (int64_t d = 0; d < r->data.n; d++) values[d] = NAN; /* half of the documents would pass for all */
+            for (int64_t d = 0; d < r->in.data.n; d++) values[d] = NAN; /* half of the documents would pass for all */
             st = LCM_OK;
         }
         lcm_report_set(&r->systems, name.data,
@@ -254,11 +70,11 @@ static lcm_status judge(lcm_ctx *ctx, run *r, size_t row, const lcm_eval_judge *
 }
 
 static lcm_status score_texts(lcm_ctx *ctx, run *r, size_t row, const lcm_sentences *written) {
-    lcm_written w = {.given = &r->data.given, .reference = &r->data.reference, .text = written, .codec = r->codec,
-                     .coherence = r->coherence, .fluency = r->fluency.file.model ? &r->fluency : NULL,
-                     .scorer = r->likelihood.model ? &r->scorer : NULL};
-    LCM_TRY(lcm_task_score_texts(ctx, &r->results, row, &r->task, &w));
-    for (size_t i = 0; i < r->o->n_judges; i++) LCM_TRY(judge(ctx, r, row, &r->o->judges[i], &w));
+    lcm_written w = {.given = &r->in.data.given, .reference = &r->in.data.reference, .text = written, .codec = r->in.codec,
+                     .coherence = r->in.coherence, .fluency = r->in.fluency.file.model ? &r->in.fluency : NULL,
+                     .scorer = r->in.likelihood.model ? &r->in.scorer : NULL};
+    LCM_TRY(lcm_task_score_texts(ctx, &r->results, row, &r->in.task, &w));
+    for (size_t i = 0; i < r->in.o->n_judges; i++) LCM_TRY(judge(ctx, r, row, &r->in.o->judges[i], &w));
     return LCM_OK;
 }
 
@@ -271,12 +87,12 @@ static lcm_status new_row(lcm_ctx *ctx, run *r, size_t *row, const contestant *c
 }
 
 static lcm_status run_texts(lcm_ctx *ctx, run *r, const contestant *c, int64_t seed) {
-    lcm_generator_job job = {.given = &r->data.given, .sentences = r->task.sentences, .task = &r->task};
+    lcm_generator_job job = {.given = &r->in.data.given, .sentences = r->in.task.sentences, .task = &r->in.task};
     lcm_sentences written = {0};
     double t0 = lcm_now();
     size_t row = 0;
     lcm_status st = c->generator->go_on(ctx, &written, c->generator, &job, seed == LCM_NO_SEED ? 0 : (uint64_t)seed);
-    LCM_ASSERT(st || written.n_docs == r->data.n);
+    LCM_ASSERT(st || written.n_docs == r->in.data.n);
     t0 = lcm_now() - t0;
     if (st == LCM_OK) st = new_row(ctx, r, &row, c, seed);
     if (st == LCM_OK) r->results.rows[row].seconds = t0;
@@ -295,23 +111,24 @@ static lcm_status encode_data(lcm_ctx *ctx, run *r, const contestant *c) {
     free(r->x);
     free(r->ends);
     r->x = r->ends = NULL;
-    LCM_TRY(lcm_calloc(ctx, &r->x, (size_t)(r->data.given.n * D) + 1, sizeof *r->x));
-    LCM_TRY(lcm_calloc(ctx, &r->ends, (size_t)(r->data.reference.n * D) + 1, sizeof *r->ends));
-    LCM_TRY(lcm_sentences_encode(ctx, r->x, NULL, c->codec, &r->data.given, 0, r->data.given.n));
-    LCM_TRY(lcm_sentences_encode(ctx, r->ends, NULL, c->codec, &r->data.reference, 0, r->data.reference.n));
+    LCM_TRY(lcm_calloc(ctx, &r->x, (size_t)(r->in.data.given.n * D) + 1, sizeof *r->x));
+    LCM_TRY(lcm_calloc(ctx, &r->ends, (size_t)(r->in.data.reference.n * D) + 1, sizeof *r->ends));
+    LCM_TRY(lcm_sentences_encode(ctx, r->x, NULL, c->codec, &r->in.data.given, 0, r->in.data.given.n));
+    LCM_TRY(lcm_sentences_encode(ctx, r->ends, NULL, c->codec, &r->in.data.reference, 0, r->in.data.reference.n));
     r->vectors_of = c->space;
     return LCM_OK;
 }
 
 /* Every sentence but the first of a document, or the one behind it. off (n+1) */
 static lcm_status make_job(lcm_ctx *ctx, run *r, lcm_forecast_job *job, int32_t **off, int64_t D) {
-    int64_t n = r->data.n;
-    if (r->data.given.n > INT32_MAX) LCM_FAIL(ctx, LCM_ERR_LIMIT, "%lld sentences are too many to evaluate at once", (long long)r->data.given.n);
+    int64_t n = r->in.data.n;
+    if (r->in.data.given.n > INT32_MAX)
+        LCM_FAIL(ctx, LCM_ERR_LIMIT, "%lld sentences are too many to evaluate at once", (long long)r->in.data.given.n);
     LCM_TRY(lcm_calloc(ctx, off, (size_t)n * 3 + 1, sizeof **off));
     *job = (lcm_forecast_job){.n = n, .D = D, .x = r->x, .off = *off, .from = *off + n + 1, .to = *off + 2 * n + 1};
     for (int64_t d = 0; d < n; d++) {
-        int32_t count = (int32_t)(r->data.given.doc_end[d] - (d ? r->data.given.doc_end[d - 1] : 0));
-        bool next = r->task.kind == LCM_EVAL_NEXT;
+        int32_t count = (int32_t)(r->in.data.given.doc_end[d] - (d ? r->in.data.given.doc_end[d - 1] : 0));
+        bool next = r->in.task.kind == LCM_EVAL_NEXT;
         (*off)[d + 1] = (*off)[d] + count;
         (*off)[n + 1 + d] = next ? 1 : count;
         (*off)[2 * n + 1 + d] = next ? count : count + 1;
@@ -320,10 +137,11 @@ static lcm_status make_job(lcm_ctx *ctx, run *r, lcm_forecast_job *job, int32_t 
 }
 
 static lcm_status score_vectors(lcm_ctx *ctx, run *r, const contestant *c, size_t row, const lcm_forecast_job *job, const real *p) {
-    lcm_next_opts no = {.batch_docs = r->task.contrast_documents, .round_trips = r->task.round_trips, .codec = c->codec, .beam = r->beam,
-                        .scorer = r->likelihood.model ? &r->scorer : NULL, .texts = &r->data.given};
-    if (r->task.kind == LCM_EVAL_NEXT) return lcm_task_score_next(ctx, &r->results, row, &r->task, job, p, &no);
-    return lcm_task_score_cloze(ctx, &r->results, row, &r->task, &r->data.reference, r->ends, p, job->D);
+    lcm_next_opts no = {.batch_docs = r->in.task.contrast_documents, .round_trips = r->in.task.round_trips,
+                        .codec = c->codec, .beam = r->in.beam,
+                        .scorer = r->in.likelihood.model ? &r->in.scorer : NULL, .texts = &r->in.data.given};
+    if (r->in.task.kind == LCM_EVAL_NEXT) return lcm_task_score_next(ctx, &r->results, row, &r->in.task, job, p, &no);
+    return lcm_task_score_cloze(ctx, &r->results, row, &r->in.task, &r->in.data.reference, r->ends, p, job->D);
 }
 
 static lcm_status run_vectors(lcm_ctx *ctx, run *r, const contestant *c, int64_t seed) {
@@ -348,22 +166,22 @@ static lcm_status run_choice(lcm_ctx *ctx, run *r, const contestant *c) {
     double *likelihood, t0 = lcm_now();
     size_t row;
     lcm_status st;
-    LCM_TRY(lcm_calloc(ctx, &likelihood, (size_t)r->data.reference.n + 1, sizeof *likelihood));
-    st = c->generator->likelihood(ctx, likelihood, c->generator, &r->data.given, &r->data.reference);
+    LCM_TRY(lcm_calloc(ctx, &likelihood, (size_t)r->in.data.reference.n + 1, sizeof *likelihood));
+    st = c->generator->likelihood(ctx, likelihood, c->generator, &r->in.data.given, &r->in.data.reference);
     t0 = lcm_now() - t0;
     if (st == LCM_OK) st = new_row(ctx, r, &row, c, LCM_NO_SEED);
     if (st == LCM_OK) r->results.rows[row].seconds = t0;
-    if (st == LCM_OK) st = lcm_task_score_choice(ctx, &r->results, row, &r->task, &r->data.reference, likelihood);
+    if (st == LCM_OK) st = lcm_task_score_choice(ctx, &r->results, row, &r->in.task, &r->in.data.reference, likelihood);
     free(likelihood);
     return st;
 }
 
 static lcm_status run_seeds(lcm_ctx *ctx, run *r, const contestant *c) {
-    for (size_t i = 0; i < (c->seeded ? r->o->n_seeds : 1); i++) {
-        int64_t seed = c->seeded ? r->o->seeds[i] : LCM_NO_SEED;
-        if (c->seeded) lcm_log(ctx, LCM_LOG_INFO, "%s: %s, seed %lld", r->task.name, c->name, (long long)seed);
-        else lcm_log(ctx, LCM_LOG_INFO, "%s: %s", r->task.name, c->name);
-        LCM_TRY(on_vectors(r) ? run_vectors(ctx, r, c, seed) : run_texts(ctx, r, c, seed));
+    for (size_t i = 0; i < (c->seeded ? r->in.o->n_seeds : 1); i++) {
+        int64_t seed = c->seeded ? r->in.o->seeds[i] : LCM_NO_SEED;
+        if (c->seeded) lcm_log(ctx, LCM_LOG_INFO, "%s: %s, seed %lld", r->in.task.name, c->name, (long long)seed);
+        else lcm_log(ctx, LCM_LOG_INFO, "%s: %s", r->in.task.name, c->name);
+        LCM_TRY(lcm_eval_on_vectors(&r->in) ? run_vectors(ctx, r, c, seed) : run_texts(ctx, r, c, seed));
     }
     return LCM_OK;
 }
@@ -371,18 +189,18 @@ static lcm_status run_seeds(lcm_ctx *ctx, run *r, const contestant *c) {
 /* ---- the systems ---- */
 
 static lcm_status run_baseline(lcm_ctx *ctx, run *r, const char *name) {
-    lcm_baseline_needs needs = {.codec = r->codec, .train = r->train, .beam = &r->beam};
-    contestant c = {.name = name, .kind = "baseline", .codec = r->codec, .space = r->space};
+    lcm_baseline_needs needs = {.codec = r->in.codec, .train = r->in.train, .beam = &r->in.beam};
+    contestant c = {.name = name, .kind = "baseline", .codec = r->in.codec, .space = r->in.space};
     const lcm_baseline *b;
     lcm_generator g;
     lcm_forecaster f;
-    if (!on_vectors(r)) {
+    if (!lcm_eval_on_vectors(&r->in)) {
         LCM_TRY(lcm_generator_baseline(ctx, &g, name, &needs));
         c.generator = &g;
         return run_seeds(ctx, r, &c);
     }
-    LCM_TRY(find_forecaster(ctx, &b, r, name));
-    f = lcm_forecast_baseline(b, r->train);
+    LCM_TRY(lcm_eval_find_forecaster(ctx, &b, &r->in, name));
+    f = lcm_forecast_baseline(b, r->in.train);
     c.forecaster = &f;
     return run_seeds(ctx, r, &c);
 }
@@ -425,15 +243,15 @@ static lcm_status run_bundle(lcm_ctx *ctx, run *r, const lcm_eval_model *m, cons
     c.fixed = g.fixed;
     c.seeded = g.seeded;
     LCM_TRY(run_seeds(ctx, r, &c));
-    if (!on_vectors(r)) lcm_report_set(&r->systems, m->name, stops_json(&w));
+    if (!lcm_eval_on_vectors(&r->in)) lcm_report_set(&r->systems, m->name, stops_json(&w));
     return LCM_OK;
 }
 
 static lcm_status run_llama(lcm_ctx *ctx, run *r, const lcm_eval_model *m) {
     lcm_llama_file file;
     lcm_llama_writer w = {.file = &file};
-    lcm_writer_forecast wf = {.texts = &r->data.given, .task = &r->task, .codec = r->codec};
-    contestant c = {.name = m->name, .kind = "llama", .codec = r->codec, .space = r->space};
+    lcm_writer_forecast wf = {.texts = &r->in.data.given, .task = &r->in.task, .codec = r->in.codec};
+    contestant c = {.name = m->name, .kind = "llama", .codec = r->in.codec, .space = r->in.space};
     lcm_generator g;
     lcm_train_record record;
     lcm_forecaster f;
@@ -441,25 +259,25 @@ static lcm_status run_llama(lcm_ctx *ctx, run *r, const lcm_eval_model *m) {
     LCM_TRY(read_record(ctx, &record, m->path));
     LCM_TRY(lcm_llama_load(ctx, &file, m->path, false));
     c.train = &record;
-    g = lcm_generator_llama(m->name, &w, &r->task);
+    g = lcm_generator_llama(m->name, &w, &r->in.task);
     wf.generator = c.generator = &g;
     f = lcm_forecast_writer(&wf);
     c.forecaster = &f;
     c.parameters = g.parameters;
     c.seeded = g.seeded;
-    st = r->task.kind == LCM_EVAL_CLOZE ? run_choice(ctx, r, &c) : run_seeds(ctx, r, &c);
-    if (!on_vectors(r)) lcm_report_set(&r->systems, m->name, json_pack("{s:I}", "window_full", (json_int_t)w.window_ends));
+    st = r->in.task.kind == LCM_EVAL_CLOZE ? run_choice(ctx, r, &c) : run_seeds(ctx, r, &c);
+    if (!lcm_eval_on_vectors(&r->in)) lcm_report_set(&r->systems, m->name, json_pack("{s:I}", "window_full", (json_int_t)w.window_ends));
     lcm_llama_file_close(&file);
     return st ? lcm_fail_within(ctx, st, "'%s'", m->name) : LCM_OK;
 }
 
 static lcm_status run_model(lcm_ctx *ctx, run *r, const lcm_eval_model *m) {
-    lcm_bundle *own = NULL, *b = r->first;
+    lcm_bundle *own = NULL, *b = r->in.first;
     lcm_codec *codec = NULL;
     lcm_status st = LCM_OK;
-    if (m != &r->o->models[r->first_at]) st = open_model(ctx, &own, m);
+    if (m != &r->in.o->models[r->in.first_at]) st = lcm_eval_open_model(ctx, &own, m);
     if (own) b = own;
-    if (st == LCM_OK && b == r->first && r->own_codec) st = run_bundle(ctx, r, m, b, r->own_codec);
+    if (st == LCM_OK && b == r->in.first && r->in.own_codec) st = run_bundle(ctx, r, m, b, r->in.own_codec);
     else if (st == LCM_OK) {
         st = lcm_codec_new(ctx, &codec, &b->sonar);
         if (st == LCM_OK) st = run_bundle(ctx, r, m, b, codec);
@@ -473,9 +291,10 @@ static lcm_status run_model(lcm_ctx *ctx, run *r, const lcm_eval_model *m) {
 static lcm_status run_remote(lcm_ctx *ctx, run *r, const lcm_eval_remote *m) {
     lcm_remote_writer w = {.complete = m->complete, .user = m->user};
     lcm_generator g = lcm_generator_remote(m->name, &w);
-    lcm_writer_forecast wf = {.generator = &g, .texts = &r->data.given, .task = &r->task, .codec = r->codec};
+    lcm_writer_forecast wf = {.generator = &g, .texts = &r->in.data.given, .task = &r->in.task, .codec = r->in.codec};
     lcm_forecaster f = lcm_forecast_writer(&wf);
-    contestant c = {.name = g.name, .kind = g.kind, .seeded = true, .generator = &g, .forecaster = &f, .codec = r->codec, .space = r->space};
+    contestant c = {.name = g.name, .kind = g.kind, .seeded = true, .generator = &g, .forecaster = &f,
+                    .codec = r->in.codec, .space = r->in.space};
     lcm_status st = run_seeds(ctx, r, &c);
     if (st == LCM_ERR_IO || st == LCM_ERR_UTF8) {
         lcm_report_set(&r->failed, m->name, json_string(lcm_ctx_message(ctx)));
@@ -494,14 +313,14 @@ static lcm_status finish(lcm_ctx *ctx, run *r, size_t *n_failed) {
     json_t **facts = &r->results.facts;
     char space[17];
     *n_failed = json_object_size(r->failed);
-    lcm_report_set(facts, "task", lcm_eval_task_facts(&r->task));
-    lcm_report_set(facts, "contexts_cut", json_integer(r->data.cut_given));
-    lcm_report_set(facts, "references_cut", json_integer(r->data.cut_reference));
-    if (r->codec) {
-        lcm_space_format(space, r->space);
+    lcm_report_set(facts, "task", lcm_eval_task_facts(&r->in.task));
+    lcm_report_set(facts, "contexts_cut", json_integer(r->in.data.cut_given));
+    lcm_report_set(facts, "references_cut", json_integer(r->in.data.cut_reference));
+    if (r->in.codec) {
+        lcm_space_format(space, r->in.space);
         lcm_report_set(facts, "space", json_string(space));
     }
-    if (r->likelihood.model) lcm_report_set(facts, "scorer", lcm_eval_scorer(r->o->scorer, &r->likelihood, &r->scorer));
+    if (r->in.likelihood.model) lcm_report_set(facts, "scorer", lcm_eval_scorer(r->in.o->scorer, &r->in.likelihood, &r->in.scorer));
     lcm_report_set(facts, "systems", json_incref(r->systems));
     if (*n_failed) lcm_report_set(facts, "failed", json_incref(r->failed));
     if (*facts == NULL || r->systems == NULL || r->failed == NULL) LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: results");
@@ -511,7 +330,7 @@ static lcm_status finish(lcm_ctx *ctx, run *r, size_t *n_failed) {
 
 static lcm_status write_out(lcm_ctx *ctx, const run *r, const char *name, const char *text, size_t len) {
     char path[LCM_PATH_MAX];
-    LCM_TRY(lcm_path_join(ctx, path, sizeof path, r->o->out, name));
+    LCM_TRY(lcm_path_join(ctx, path, sizeof path, r->in.o->out, name));
     return lcm_write_file(ctx, path, text, len);
 }
 
@@ -536,16 +355,8 @@ static void close_run(run *r) {
     json_decref(r->lines);
     free(r->x);
     free(r->ends);
-    lcm_coherence_free(r->coherence);
-    lcm_fluency_close(&r->fluency);
-    lcm_llama_file_close(&r->likelihood);
-    lcm_store_close(r->train);
-    lcm_codec_free(r->own_codec);
-    lcm_coder_close(&r->coder);
-    lcm_bundle_close(r->first);
     lcm_results_free(&r->results);
-    lcm_task_data_free(&r->data);
-    lcm_eval_task_free(&r->task);
+    lcm_eval_inputs_close(&r->in);
 }
 
 static lcm_status write_pages(lcm_ctx *ctx, const run *r, const char *results, const char *md) {
@@ -554,22 +365,22 @@ static lcm_status write_pages(lcm_ctx *ctx, const run *r, const char *results, c
     if (st == LCM_OK) st = write_out(ctx, r, "report.md", md, strlen(md));
     if (st == LCM_OK) st = lcm_results_html(ctx, &html, &r->results, 1);
     if (st == LCM_OK) st = write_out(ctx, r, "report.html", html, strlen(html));
-    if (st == LCM_OK && !on_vectors(r)) st = write_texts(ctx, r);
+    if (st == LCM_OK && !lcm_eval_on_vectors(&r->in)) st = write_texts(ctx, r);
     free(html);
     return st;
 }
 
 lcm_status lcm_eval_run(lcm_ctx *ctx, char **results, char **report, size_t *n_failed, const lcm_eval_run_opts *o) {
-    run r = {.o = o, .failed = json_object(), .systems = json_object(), .lines = json_array()};
+    run r = {.failed = json_object(), .systems = json_object(), .lines = json_array()};
     char *text = NULL, *md = NULL;
-    lcm_status st = open_inputs(ctx, &r);
+    lcm_status st = lcm_eval_inputs_open(ctx, &r.in, &r.results, o);
     *results = NULL;
     *n_failed = 0;
     if (report) *report = NULL;
     for (size_t i = 0; st == LCM_OK && i < o->n_baselines; i++) st = run_baseline(ctx, &r, o->baselines[i]);
     for (size_t i = 0; st == LCM_OK && i < o->n_models; i++) {
         bool llama = false;
-        st = is_llama(ctx, &llama, o->models[i].path);
+        st = lcm_eval_is_llama(ctx, &llama, o->models[i].path);
         if (st == LCM_OK) st = llama ? run_llama(ctx, &r, &o->models[i]) : run_model(ctx, &r, &o->models[i]);
     }
     for (size_t i = 0; st == LCM_OK && i < o->n_remotes; i++) st = run_remote(ctx, &r, &o->remotes[i]);
@@ -585,16 +396,4 @@ lcm_status lcm_eval_run(lcm_ctx *ctx, char **results, char **report, size_t *n_f
     if (st || report == NULL) free(md);
     close_run(&r);
     return st;
-}
-
-lcm_status lcm_eval_fluency(lcm_ctx *ctx, char **report, const char *model, const char *pairs, int64_t max_pairs, const char *out) {
-    lcm_llama_file file;
-    lcm_fluency_fit fit;
-    lcm_status st;
-    *report = NULL;
-    LCM_TRY(lcm_llama_load(ctx, &file, model, false));
-    st = lcm_fluency_calibrate(ctx, &fit, &file, pairs, max_pairs);
-    lcm_llama_file_close(&file);
-    if (st == LCM_OK) st = lcm_fluency_save(ctx, &fit, model, pairs, out);
-    return st ? st : lcm_report_finish(ctx, report, fluency_json(ctx, &fit));
 }
