@@ -115,21 +115,3 @@ lcm_status lcm_page_finish(lcm_page *p, char **out) {
     else *out = p->text.data;
     return p->st;
 }
-
-lcm_status lcm_results_metrics(lcm_ctx *ctx, const lcm_result_metric ***out, size_t *n, const lcm_results *r) {
-    lcm_strset seen = {0};
-    size_t cap = 0;
-    lcm_status st = LCM_OK;
-    *out = NULL;
-    *n = 0;
-    for (size_t i = 0; st == LCM_OK && i < r->n_rows; i++)
-        for (size_t c = 0; st == LCM_OK && c < r->rows[i].n_metrics; c++) {
-            const lcm_result_metric *m = &r->rows[i].metrics[c];
-            if (lcm_strset_has(&seen, m->name, strlen(m->name))) continue;
-            st = lcm_strset_add(ctx, NULL, &seen, m->name, strlen(m->name));
-            if (st == LCM_OK) st = lcm_grow(ctx, out, &cap, *n + 1, sizeof **out);
-            if (st == LCM_OK) (*out)[(*n)++] = m;
-        }
-    lcm_strset_free(&seen);
-    return st;
-}

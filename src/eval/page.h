@@ -31,7 +31,4 @@ lcm_status lcm_page_finish(lcm_page *p, char **out);
 lcm_status lcm_results_md(lcm_ctx *ctx, char **out, const lcm_results *r, size_t n);
 lcm_status lcm_results_html(lcm_ctx *ctx, char **out, const lcm_results *r, size_t n);
 
-/* Metrics of all rows, in the order they first appear, each once. */
-lcm_status lcm_results_metrics(lcm_ctx *ctx, const lcm_result_metric ***out, size_t *n, const lcm_results *r);
-
 #endif

@@ -1,11 +1,10 @@
 /* Results as one HTML page: per task facts, tables, a plot per metric. No script, no font, no
  * address: it looks the same from a mail as from a disk. Colours follow the reader's setting. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "eval/axis.h"
-#include "eval/page.h"
+#include "eval/report.h"
 
 enum { WIDTH = 720, LABEL = 190, VALUE = 200, ROW = 26, TOP = 8, BOTTOM = 30 }; /* pixels */
 enum { LABEL_CHARS = 21 };
@@ -33,108 +32,6 @@ static const char head[] =
     "svg .grid { stroke: var(--line); } svg .bar { fill: var(--fill); } svg .mark { stroke: var(--bar); stroke-width: 2; }\n"
     "svg .dot { fill: var(--bar); }\n"
     "</style>\n";
-
-static const char *arrow(lcm_better b) { return b == LCM_BETTER_HIGHER ? " ↑" : b == LCM_BETTER_LOWER ? " ↓" : ""; }
-
-/* ---- facts and tables ---- */
-
-static void item(lcm_page *p, const char *what, const char *text, int64_t number) {
-    lcm_page_put(p, "<li>");
-    lcm_page_html(p, what);
-    lcm_page_put(p, ": ");
-    if (text) lcm_page_html(p, text);
-    else lcm_page_int(p, number);
-    lcm_page_put(p, "</li>\n");
-}
-
-static void facts(lcm_page *p, const lcm_results *r) {
-    const char *key;
-    json_t *v;
-    lcm_page_put(p, "<ul>\n");
-    for (size_t i = 0; i < r->n_files; i++) item(p, "data", r->files[i], 0);
-    item(p, "documents", NULL, (int64_t)r->documents.n);
-    item(p, "sentences", NULL, r->sentences);
-    for (size_t i = 0; i < r->n_skipped; i++) {
-        lcm_page_put(p, "<li>skipped, ");
-        lcm_page_html(p, r->skipped[i].why);
-        lcm_page_put(p, ": ");
-        lcm_page_int(p, r->skipped[i].n);
-        lcm_page_put(p, "</li>\n");
-    }
-    json_object_foreach(r->facts, key, v) {
-        char *text = json_is_string(v) ? NULL : json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(6));
-        item(p, key, text ? text : json_is_string(v) ? json_string_value(v) : "", 0);
-        free(text);
-    }
-    lcm_page_put(p, "</ul>\n");
-}
-
-static void cell_number(lcm_page *p, double v, int digits) {
-    lcm_page_put(p, "<td>");
-    lcm_page_number(p, v, digits);
-    lcm_page_put(p, "</td>");
-}
-
-static void cell_text(lcm_page *p, const char *text) {
-    lcm_page_put(p, "<td class=\"text\">");
-    lcm_page_html(p, text);
-    lcm_page_put(p, "</td>");
-}
-
-static void models(lcm_page *p, const lcm_results *r) {
-    lcm_page_put(p, "<h2>Models</h2>\n<div class=\"wide\"><table>\n<tr><th>model</th><th class=\"text\">kind</th><th>parameters</th>"
-                    "<th>trained on</th><th>training FLOP</th><th>training s</th><th>seeds</th><th>evaluation s</th></tr>\n");
-    for (size_t i = 0; i < r->n_rows; i++) {
-        const lcm_result_row *row = &r->rows[i];
-        const lcm_train_record *t = &row->train;
-        lcm_page_put(p, "<tr>");
-        cell_text(p, row->model);
-        cell_text(p, row->kind);
-        lcm_page_put(p, "<td>");
-        lcm_page_parameters(p, row->parameters, row->fixed);
-        lcm_page_put(p, "</td><td>");
-        lcm_page_count(p, t->unit[0] ? t->items : NAN);
-        lcm_page_put(p, t->unit[0] ? " " : "");
-        lcm_page_html(p, t->unit);
-        lcm_page_put(p, "</td>");
-        cell_number(p, t->flops > 0 ? t->flops : NAN, 3);
-        cell_number(p, t->seconds > 0 ? t->seconds : NAN, 4);
-        lcm_page_put(p, "<td>");
-        for (size_t k = 0; k < row->n_seeds; k++) {
-            lcm_page_put(p, k ? ", " : "");
-            lcm_page_int(p, row->seeds[k]);
-        }
-        lcm_page_put(p, row->n_seeds ? "</td>" : "–</td>");
-        cell_number(p, row->seconds, 4);
-        lcm_page_put(p, "</tr>\n");
-    }
-    lcm_page_put(p, "</table></div>\n");
-}
-
-static void table(lcm_page *p, const lcm_results *r, const lcm_result_metric *const *columns, size_t n) {
-    lcm_page_put(p, "<h2>Metrics</h2>\n<div class=\"wide\"><table>\n<tr><th>metric</th>");
-    for (size_t i = 0; i < r->n_rows; i++) {
-        lcm_page_put(p, "<th>");
-        lcm_page_html(p, r->rows[i].model);
-        lcm_page_put(p, "</th>");
-    }
-    lcm_page_put(p, "</tr>\n");
-    for (size_t c = 0; c < n; c++) {
-        lcm_page_put(p, "<tr><td>");
-        lcm_page_html(p, columns[c]->name);
-        lcm_page_put(p, arrow(columns[c]->better));
-        lcm_page_put(p, "</td>");
-        for (size_t i = 0; i < r->n_rows; i++) {
-            const lcm_result_metric *m = lcm_result_find(&r->rows[i], columns[c]->name);
-            lcm_page_put(p, "<td>");
-            if (m) lcm_page_cell(p, m);
-            lcm_page_put(p, "</td>");
-        }
-        lcm_page_put(p, "</tr>\n");
-    }
-    lcm_page_put(p, "</table></div>\n<p>Mean [95 % interval over documents] ± deviation over seeds. ↑ more is better, ↓ less is "
-                    "better.</p>\n");
-}
 
 /* ---- plots ---- */
 
@@ -252,7 +149,7 @@ static void plot(lcm_page *p, const lcm_results *r, const lcm_result_metric *col
     }
     lcm_page_put(p, "<h3>");
     lcm_page_html(p, column->name);
-    lcm_page_put(p, arrow(column->better));
+    lcm_page_put(p, lcm_report_arrow(column->better));
     at(p, "</h3>\n<svg role=\"img\" viewBox=\"0 0 ", WIDTH);
     at(p, " ", TOP + ROW * (double)shown + BOTTOM);
     lcm_page_put(p, "\" aria-label=\"");
@@ -268,20 +165,21 @@ static void plot(lcm_page *p, const lcm_results *r, const lcm_result_metric *col
     lcm_page_put(p, "</svg>\n");
 }
 
-static void section(lcm_page *p, const lcm_results *r) {
-    const lcm_result_metric **columns;
-    size_t n;
-    if (p->st == LCM_OK) p->st = lcm_results_metrics(p->ctx, &columns, &n, r);
-    if (p->st) return;
-    lcm_page_put(p, "<h1>");
-    lcm_page_html(p, r->task);
-    lcm_page_put(p, "</h1>\n");
-    facts(p, r);
-    if (r->n_rows) models(p, r);
-    if (n) table(p, r, columns, n);
-    for (size_t i = 0; i < n; i++) plot(p, r, columns[i]);
-    free(columns);
-}
+static const lcm_markup markup = {
+    .text = lcm_page_html,
+    .title = {"<h1>", "</h1>\n"},
+    .facts = {"<ul>\n", "</ul>\n"},
+    .fact = {"<li>", "</li>\n"},
+    .models = {"<h2>Models</h2>\n<div class=\"wide\"><table>\n", "</table></div>\n"},
+    .metrics = {"<h2>Metrics</h2>\n<div class=\"wide\"><table>\n", "</table></div>\n"},
+    .row = {"<tr>", "</tr>\n"},
+    .head = {"<th>", "<th class=\"text\">"},
+    .cell = {"<td>", "<td class=\"text\">"},
+    .head_end = "</th>",
+    .cell_end = "</td>",
+    .note = {"<p>", "</p>\n"},
+    .plot = plot,
+};
 
 lcm_status lcm_results_html(lcm_ctx *ctx, char **out, const lcm_results *r, size_t n) {
     lcm_page p = {.ctx = ctx};
@@ -292,7 +190,7 @@ lcm_status lcm_results_html(lcm_ctx *ctx, char **out, const lcm_results *r, size
         lcm_page_html(&p, r[i].task);
     }
     lcm_page_put(&p, " – lcm eval</title>\n</head>\n<body>\n");
-    for (size_t i = 0; i < n; i++) section(&p, &r[i]);
+    for (size_t i = 0; i < n; i++) lcm_report_section(&p, &markup, &r[i]);
     lcm_page_put(&p, "</body>\n</html>\n");
     return lcm_page_finish(&p, out);
 }

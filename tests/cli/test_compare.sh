@@ -33,7 +33,8 @@ END
 "$lcm" train -q scorer.json || exit 1
 
 compare() {
-    LCM=$lcm FLOPS=1e6 SEEDS="1 2" MODELS="base llama:1 quant_d:1" CLOZE=cloze.jsonl SCORER=scorer/step_00000002/model.safetensors DOCUMENTS=3 COHERENCE_STEPS=20 THREADS=1 \
+    LCM=$lcm FLOPS=1e6 SEEDS="1 2" MODELS="base llama:1 quant_d:1" CLOZE=cloze.jsonl SCORER=scorer/step_00000002/model.safetensors DOCUMENTS=3 \
+        COHERENCE_STEPS=11 LEAST_STEPS=2 PROBED_STEPS=1 THREADS=1 \
         "$here/script/compare" out sonar.safetensors toy.model train.txt -- valid.txt >report 2>err
 }
 compare || fail "exit code $?"
@@ -44,7 +45,7 @@ for line in '| base | 2 |' '| quant_d | 1 |' '## story completion' '## Which dif
 done
 grep -qF '| base | base | 3.062M | ' report || fail "base has not the size that the others are to have"
 grep -q '^| base | base | .* | 1, 2 |' report || fail "the two seeds of base are not one row"
-[ "$(grep -c '^| base | [12] | 306[0-9]* | 20 |' report)" = 2 ] || fail "base was not trained twice, 20 steps each"
+[ "$(grep -c '^| base | [12] | 306[0-9]* | 2 |' report)" = 2 ] || fail "base was not trained twice, 2 steps each"
 grep -qF '</html>' out/report.html || fail "no page"
 sum=$(cksum out/runs/*/metrics.jsonl out/eval/*/*/results.json)
 compare || fail "a second call: exit code $?"
