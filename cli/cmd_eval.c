@@ -10,7 +10,8 @@
 
 /* ---- lists of numbers ---- */
 
-int cli_parse_numbers(cli *c, cli_numbers *out, const char *option, const char *text, double lo, double hi, bool whole) {
+/* "1,2,3"; an exit code after saying what is wrong. whole: integers only. */
+static int parse_numbers(cli *c, cli_numbers *out, const char *option, const char *text, double lo, double hi, bool whole) {
     const char *s = text;
     for (out->n = 0; out->n < CLI_MAX_LIST;) {
         char *end;
@@ -123,6 +124,31 @@ static int finish(cli *c, lcm_status st, char *report, bool as_json) {
     return st ? cli_status(c, st) : print_report(c, report, as_json);
 }
 
+/* ---- what tasks have in common ---- */
+
+#define ROW_SONAR(o) CLI_STRING("sonar", 0, &(o).sonar, "FILE", "autoencoder")
+#define ROW_MAX_CONCEPTS(o) CLI_INT("max-concepts", 0, &(o).max_concepts, 0, 1e12, "the store's first so many; 0: all")
+#define ROW_BEAM(o) CLI_INT("beam", 0, &(o).beam, 1, 64, "beam size")
+#define ROW_NOISE_SEED(o) CLI_INT("seed", 0, &(o).seed, 0, 9e15, "seed of the noise")
+#define ROW_SEEDS(text) CLI_STRING("seeds", 0, &(text), "N,N", "of the noise")
+#define ROW_JSON(flag) CLI_FLAG("json", 0, &(flag), "JSON instead of Markdown")
+
+/* The levels take the place of the defaults where the option was given. */
+static int take_noise(cli *c, cli_numbers *list, const char *text, const double **noise, size_t *n) {
+    int code = text ? parse_numbers(c, list, "noise", text, 0, 1, false) : CLI_OK;
+    if (code || text == NULL) return code;
+    *noise = list->x;
+    *n = list->n;
+    return CLI_OK;
+}
+
+int cli_eval_seeds(cli *c, cli_numbers *list, const char *text, const int64_t **seeds, size_t *n) {
+    int code = parse_numbers(c, list, "seeds", text, 0, 9e15, true);
+    *seeds = list->i;
+    *n = list->n;
+    return code;
+}
+
 /* ---- reconstruct ---- */
 
 static int run_reconstruct(cli *c, int argc, char **argv) {
@@ -132,26 +158,24 @@ static int run_reconstruct(cli *c, int argc, char **argv) {
     bool as_json = false;
     char *report = NULL;
     const cli_option table[] = {
-        CLI_STRING("sonar", 0, &o.sonar, "FILE", "autoencoder"),
+        ROW_SONAR(o),
         CLI_STRING("noise", 0, &noise, "A,A", "noise levels, 0 … 1"),
         CLI_INT("max-tokens", 0, &o.max_tokens, 0, 1e6, "leave out longer sentences; 0: none"),
         CLI_INT("max-sentences", 0, &o.max_sentences, 0, 1e9, "the first so many; 0: all"),
         CLI_FLAG("presegmented", 0, &o.presegmented, "every line is one sentence"),
         CLI_STRING("lang", 0, &o.lang, "CODE", "language of the text; without: English, the model's default"),
-        CLI_INT("beam", 0, &o.beam, 1, 64, "beam size"),
+        ROW_BEAM(o),
         CLI_FLAG("likeliest", 0, &o.likeliest, "take the likeliest hypothesis, not the one that encodes to the nearest vector"),
-        CLI_INT("seed", 0, &o.seed, 0, 9e15, "seed of the noise"),
-        CLI_FLAG("json", 0, &as_json, "JSON instead of Markdown"),
+        ROW_NOISE_SEED(o),
+        ROW_JSON(as_json),
         CLI_END,
     };
     lcm_status st;
     int code;
     if (!cli_parse(c, argc, argv, table)) return c->exit_code;
     if (o.sonar == NULL) return cli_usage_error(c, "--sonar is missing");
-    code = cli_parse_numbers(c, &levels, "noise", noise, 0, 1, false);
+    code = take_noise(c, &levels, noise, &o.noise, &o.n_noise);
     if (code) return code;
-    o.noise = levels.x;
-    o.n_noise = levels.n;
     o.inputs = (const char *const *)c->args;
     o.n_inputs = (size_t)c->n_args;
     st = lcm_eval_reconstruct(c->ctx, &report, &o);
@@ -173,23 +197,20 @@ static int run_fragility(cli *c, int argc, char **argv) {
         CLI_STRING("judge", 0, &o.judge, "FILE", "another autoencoder: cosine in its space instead of BLEU"),
         CLI_STRING("noise", 0, &noise, "A,A", "noise levels, 0 … 1; without: 0.1 to 0.9"),
         CLI_INT("draws", 0, &o.draws, 1, 1e6, "of noise at each level"),
-        CLI_INT("max-concepts", 0, &o.max_concepts, 0, 1e12, "the store's first so many; 0: all"),
-        CLI_INT("beam", 0, &o.beam, 1, 64, "beam size"),
-        CLI_INT("seed", 0, &o.seed, 0, 9e15, "seed of the noise"),
+        ROW_MAX_CONCEPTS(o),
+        ROW_BEAM(o),
+        ROW_NOISE_SEED(o),
         CLI_FLAG("write", 0, &o.write, "keep it in the store, for criterion.fragility of training"),
-        CLI_FLAG("json", 0, &as_json, "JSON instead of Markdown"),
+        ROW_JSON(as_json),
         CLI_END,
     };
     lcm_status st;
+    int code;
     if (!cli_parse(c, argc, argv, table)) return c->exit_code;
     if (o.store == NULL || o.sonar == NULL) return cli_usage_error(c, "--store and --sonar are needed");
     if (o.write && o.max_concepts) return cli_usage_error(c, "--write keeps all concepts: without --max-concepts");
-    if (noise) {
-        int code = cli_parse_numbers(c, &levels, "noise", noise, 0, 1, false);
-        if (code) return code;
-        o.noise = levels.x;
-        o.n_noise = levels.n;
-    }
+    code = take_noise(c, &levels, noise, &o.noise, &o.n_noise);
+    if (code) return code;
     st = lcm_eval_fragility(c->ctx, &report, &o);
     return finish(c, st, report, as_json);
 }
@@ -207,18 +228,18 @@ static int run_rvq(cli *c, int argc, char **argv) {
         CLI_STRING("store", 0, &o.store, "DIR", "concept store to quantise"),
         CLI_STRING("sonar", 0, &o.sonar, "FILE", "autoencoder of the store: also decode"),
         CLI_STRING("codebooks", 0, &list, "K,K", "numbers of codebooks (default: 1,2,4,… and all)"),
-        CLI_INT("max-concepts", 0, &o.max_concepts, 0, 1e12, "the store's first so many; 0: all"),
+        ROW_MAX_CONCEPTS(o),
         CLI_INT("max-sentences", 0, &o.max_sentences, 1, 1e9, "sentences decoded"),
-        CLI_INT("beam", 0, &o.beam, 1, 64, "beam size"),
+        ROW_BEAM(o),
         CLI_STRING("curve", 0, &o.curve, "FILE.svg", "also draw error and BLEU"),
-        CLI_FLAG("json", 0, &as_json, "JSON instead of Markdown"),
+        ROW_JSON(as_json),
         CLI_END,
     };
     lcm_status st;
     if (!cli_parse(c, argc, argv, table)) return c->exit_code;
     if (o.rvq == NULL || o.store == NULL) return cli_usage_error(c, "--rvq and --store are needed");
     if (list) {
-        int code = cli_parse_numbers(c, &counts, "codebooks", list, 1, 4096, true);
+        int code = parse_numbers(c, &counts, "codebooks", list, 1, 4096, true);
         if (code) return code;
         o.counts = counts.i;
         o.n_counts = counts.n;
@@ -235,7 +256,7 @@ static int run_xsim(cli *c, int argc, char **argv) {
     bool as_json = false;
     char *report = NULL;
     const cli_option table[] = {
-        CLI_STRING("sonar", 0, &o.sonar, "FILE", "autoencoder"),
+        ROW_SONAR(o),
         CLI_STRING("source", 0, &o.source, "FILE", "sentences, one per line: .txt or .jsonl (.zst allowed)"),
         CLI_STRING("target", 0, &o.target, "FILE", "their translations, line by line"),
         CLI_STRING("extra", 0, &o.extra, "FILE", "more candidates, such as perturbed translations: xsim++"),
@@ -245,7 +266,7 @@ static int run_xsim(cli *c, int argc, char **argv) {
         CLI_STRING("target-lang", 0, &o.target_lang, "CODE", "language of the translations"),
         CLI_ENUM("margin", 0, &o.margin, margins, "WHAT", "score of a candidate: cosine over, less, or without the mean of the neighbours'"),
         CLI_INT("k", 'k', &o.k, 1, LCM_EVAL_MAX_NEIGHBOURS, "neighbours"),
-        CLI_FLAG("json", 0, &as_json, "JSON instead of Markdown"),
+        ROW_JSON(as_json),
         CLI_END,
     };
     lcm_status st;
@@ -262,7 +283,7 @@ static int run_translate(cli *c, int argc, char **argv) {
     bool as_json = false;
     char *report = NULL;
     const cli_option table[] = {
-        CLI_STRING("sonar", 0, &o.sonar, "FILE", "autoencoder"),
+        ROW_SONAR(o),
         CLI_STRING("source", 0, &o.source, "FILE", "sentences, one per line: .txt or .jsonl (.zst allowed)"),
         CLI_STRING("target", 0, &o.target, "FILE", "their translations, line by line"),
         CLI_STRING("source-key", 0, &o.source_key, "KEY", "of JSON lines; without: text"),
@@ -270,7 +291,7 @@ static int run_translate(cli *c, int argc, char **argv) {
         CLI_STRING("source-lang", 0, &o.source_lang, "CODE", "language of the sentences; without: the model's default"),
         CLI_STRING("target-lang", 0, &o.target_lang, "CODE", "language of the translations"),
         CLI_INT("beam", 'b', &o.beam, 1, 64, "hypotheses per sentence, 1 is greedy"),
-        CLI_FLAG("json", 0, &as_json, "JSON instead of Markdown"),
+        ROW_JSON(as_json),
         CLI_END,
     };
     lcm_status st;
@@ -305,14 +326,12 @@ static int next(cli *c, lcm_eval_next_opts *o, const cli_list *models, const cha
     cli_numbers seeds;
     char *report = NULL;
     lcm_status st;
-    int code = cli_parse_numbers(c, &seeds, "seeds", seed_text, 0, 9e15, true);
+    int code = cli_eval_seeds(c, &seeds, seed_text, &o->seeds, &o->n_seeds);
     if (code) return code;
     if (o->sonar == NULL) return cli_usage_error(c, "--sonar is missing");
     if (o->store == NULL && o->cloze == NULL) return cli_usage_error(c, "--store or --cloze is needed");
     o->models = models->items;
     o->n_models = models->n;
-    o->seeds = seeds.i;
-    o->n_seeds = seeds.n;
     st = lcm_eval_next(c->ctx, &report, o);
     return finish(c, st, report, as_json);
 }
@@ -324,18 +343,18 @@ static int run_next(cli *c, int argc, char **argv) {
     cli_list models = {0};
     bool as_json = false;
     cli_option table[OWN + N_SAMPLING + 1] = {
-        CLI_STRING("sonar", 0, &o.sonar, "FILE", "autoencoder"),
+        ROW_SONAR(o),
         CLI_STRING("store", 0, &o.store, "DIR", "concept store to predict"),
         CLI_STRING("cloze", 0, &o.cloze, "FILE", "story cloze items, .jsonl or .jsonl.zst"),
         CLI_LIST("lcm", 0, &models, "FILE", "concept model; may be repeated"),
         CLI_STRING("train-store", 0, &o.train_store, "DIR", "what the baselines mean and nearest learn from"),
         CLI_STRING("scorer", 0, &o.scorer, "FILE", "token model of mi, a file of kind llama"),
-        CLI_STRING("seeds", 0, &seeds, "N,N", "of the noise"),
+        ROW_SEEDS(seeds),
         CLI_INT("max-docs", 0, &o.max_docs, 0, 1e9, "the store's first so many documents; 0: all"),
         CLI_INT("max-len", 0, &o.max_len, 2, 1e6, "longer documents are wrapped"),
         CLI_INT("batch", 0, &o.batch_docs, 1, 1e6, "chunks per batch of the contrastive accuracy"),
         CLI_INT("round-trips", 0, &o.round_trips, 0, 1e9, "predictions decoded and encoded again; 0: all"),
-        CLI_FLAG("json", 0, &as_json, "JSON instead of Markdown"),
+        ROW_JSON(as_json),
     };
     int code;
     sampling_options(table + OWN, &o.generation);
@@ -375,7 +394,7 @@ static int stories(cli *c, story_options *s) {
     cli_numbers seeds;
     char *report = NULL;
     lcm_status st;
-    int code = cli_parse_numbers(c, &seeds, "seeds", s->seeds, 0, 9e15, true);
+    int code = cli_eval_seeds(c, &seeds, s->seeds, &o->seeds, &o->n_seeds);
     if (code) return code;
     if (o->sonar == NULL) return cli_usage_error(c, "--model or --sonar is missing");
     o->models = lcm ? &lcm : s->models.items;
@@ -384,8 +403,6 @@ static int stories(cli *c, story_options *s) {
     o->n_prompts = (size_t)c->n_args;
     o->vocab = s->vocab.items;
     o->n_vocab = s->vocab.n;
-    o->seeds = seeds.i;
-    o->n_seeds = seeds.n;
     st = lcm_eval_stories(c->ctx, &report, o);
     return finish(c, st, report, s->as_json);
 }
@@ -396,20 +413,20 @@ static bool parse_stories(cli *c, int argc, char **argv, story_options *s) {
     lcm_generation *g = &s->o.generation;
     cli_option table[OWN + N_SAMPLING + 1] = {
         CLI_STRING("model", 'm', &s->path, "FOLDER", "bundle: both models, and how to generate"),
-        CLI_STRING("sonar", 0, &s->o.sonar, "FILE", "autoencoder"),
+        ROW_SONAR(s->o),
         CLI_LIST("lcm", 0, &s->models, "FILE", "concept model; may be repeated"),
         CLI_LIST("vocab-from", 0, &s->vocab, "INPUT", "text whose words are the known ones; may be repeated"),
         CLI_INT("n", 'n', &s->o.stories, 1, 1e6, "stories"),
         CLI_INT("given", 0, &s->o.given, 1, 1e4, "sentences given"),
         CLI_INT("concepts", 0, &g->concepts, 1, 1e4, "sentences to write at most"),
-        CLI_STRING("seeds", 0, &s->seeds, "N,N", "of the noise"),
+        ROW_SEEDS(s->seeds),
         CLI_ENUM("feedback", 0, &g->feedback, feedback_names, "WHAT", "what the model reads back"),
         CLI_REAL("eos", 0, &g->eos_threshold, -1, 2, "end at this cosine with the end of text; 2: never"),
         CLI_REAL("repetition", 0, &g->repetition_threshold, 0, 2, "end at this cosine with the concept before; 0: never"),
         CLI_STRING("end-of-text", 0, &s->o.end_of_text, "TEXT", "sentence that ends a text, if not the model's own"),
         CLI_STRING("lang", 0, &s->o.lang, "CODE", "language of the text"),
         CLI_INT("print", 0, &s->o.print, 0, 1e6, "stories of each model to print, unpicked"),
-        CLI_FLAG("json", 0, &s->as_json, "JSON instead of Markdown"),
+        ROW_JSON(s->as_json),
     };
     sampling_options(table + OWN, g);
     return cli_parse(c, argc, argv, table);
@@ -460,7 +477,7 @@ static int run_compare(cli *c, int argc, char **argv) {
     const cli_option table[] = {
         CLI_STRING("a", 0, &a, "MODEL", "row of the first file"),
         CLI_STRING("b", 0, &b, "MODEL", "row of the second file"),
-        CLI_FLAG("json", 0, &as_json, "JSON instead of Markdown"),
+        ROW_JSON(as_json),
         CLI_END,
     };
     char *report = NULL;

@@ -12,8 +12,8 @@ typedef struct cli_numbers {
     size_t n;
 } cli_numbers;
 
-/* "1,2,3"; an exit code after saying what is wrong. whole: integers only. */
-int cli_parse_numbers(cli *c, cli_numbers *out, const char *option, const char *text, double lo, double hi, bool whole);
+/* --seeds "1,2,3", which are kept in *list; an exit code after saying what is wrong. */
+int cli_eval_seeds(cli *c, cli_numbers *list, const char *text, const int64_t **seeds, size_t *n);
 
 int cli_eval_run(cli *c, int argc, char **argv);
 int cli_eval_fluency(cli *c, int argc, char **argv);

@@ -176,7 +176,7 @@ static int run(cli *c, options *opts, systems *s) {
     char *text = NULL, *report = NULL;
     size_t n_failed;
     lcm_status st;
-    int code = cli_parse_numbers(c, &seeds, "seeds", opts->seeds, 0, 9e15, true);
+    int code = cli_eval_seeds(c, &seeds, opts->seeds, &o->seeds, &o->n_seeds);
     if (code == CLI_OK && !(opts->judge_low < opts->judge_high)) code = cli_usage_error(c, "--judge-range: the lowest mark is not below the highest");
     if (code == CLI_OK) code = open_systems(c, s, opts);
     if (code) return code;
@@ -191,8 +191,6 @@ static int run(cli *c, options *opts, systems *s) {
     o->n_remotes = opts->urls.n;
     o->judges = s->judge;
     o->n_judges = opts->judges.n;
-    o->seeds = seeds.i;
-    o->n_seeds = seeds.n;
     st = lcm_eval_run(c->ctx, &text, &report, &n_failed, o);
     return st ? cli_status(c, st) : finish(c, text, report, n_failed, opts);
 }
