@@ -33,7 +33,7 @@ END
 "$lcm" train -q scorer.json || exit 1
 
 compare() {
-    LCM=$lcm FLOPS=1e6 SEEDS="1 2" MODELS="base llama:1 quant_d:1" CLOZE=cloze.jsonl SCORER=scorer/step_00000002/model.safetensors DOCUMENTS=3 \
+    LCM=$lcm FLOPS=1e6 SEEDS="1 2" MODELS="base llama:1 quant_d:1" CLOZE=cloze.jsonl SCORER=scorer/step_00000002/model.safetensors DOCUMENTS=1 \
         COHERENCE_STEPS=11 LEAST_STEPS=2 PROBED_STEPS=1 THREADS=1 \
         "$here/script/compare" out sonar.safetensors toy.model train.txt -- valid.txt >report 2>err
 }
