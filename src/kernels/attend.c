@@ -11,15 +11,18 @@ enum { LANES = 64 / sizeof(real), QUERIES = 4 };
 
 static int64_t padded(int64_t n) { return (n + 2 * LANES - 1) / (2 * LANES) * (2 * LANES); }
 
-int64_t lcm_k_attend_scratch(int64_t longest, int64_t K) { return padded(longest) * (K + QUERIES); }
+int64_t lcm_k_attend_scratch(int64_t longest, int64_t K) { return padded(longest) * (2 * K + QUERIES); }
 
-/* kt[c][j] = k[j][c], zeros beyond n */
-LCM_CLONES static void transpose(real *kt, const real *k, int64_t n, int64_t ld, int64_t K) {
+/* kt[c][j] = k[j][c], zeros beyond n, and v without gaps. Rows of a model lie at powers of two, where they drive
+ * each other out of the cache: each is read once, from end to end. */
+LCM_CLONES static void gather(real *kt, real *dense, const real *k, const real *v, int64_t n, int64_t ld, int64_t K) {
     int64_t N = padded(n);
-    for (int64_t c = 0; c < K; c++) {
-        for (int64_t j = 0; j < n; j++) kt[c * N + j] = k[j * ld + c];
-        for (int64_t j = n; j < N; j++) kt[c * N + j] = 0;
+    for (int64_t j = 0; j < n; j++) {
+        for (int64_t c = 0; c < K; c++) kt[c * N + j] = k[j * ld + c];
+        for (int64_t c = 0; c < K; c++) dense[j * K + c] = v[j * ld + c];
     }
+    for (int64_t c = 0; c < K; c++)
+        for (int64_t j = n; j < N; j++) kt[c * N + j] = 0;
 }
 
 /* p[i][j] = q_i . k_j for four queries; `row` are offsets of their q. */
@@ -60,14 +63,14 @@ LCM_CLONES static void softmax(real *p, int64_t n, real scale) {
 }
 
 /* o_i = sum_j p[i][j] v_j; columns by four vectors, then one by one. */
-LCM_CLONES static void mix(real *o, const int64_t *row, const real *p, const real *v, int64_t n, int64_t ld, int64_t K) {
+LCM_CLONES static void mix(real *o, const int64_t *row, const real *p, const real *v, int64_t n, int64_t K) {
     int64_t N = padded(n), c = 0;
     for (; c + 2 * LANES <= K; c += 2 * LANES) {
         vec s[QUERIES][2];
 #pragma GCC unroll 4
         for (int i = 0; i < QUERIES; i++) s[i][0] = s[i][1] = (vec){0};
         for (int64_t j = 0; j < n; j++) {
-            vec a = *(const vec *)(v + j * ld + c), b = *(const vec *)(v + j * ld + c + LANES);
+            vec a = *(const vec *)(v + j * K + c), b = *(const vec *)(v + j * K + c + LANES);
 #pragma GCC unroll 4
             for (int i = 0; i < QUERIES; i++) {
                 s[i][0] += p[i * N + j] * a;
@@ -83,7 +86,7 @@ LCM_CLONES static void mix(real *o, const int64_t *row, const real *p, const rea
     for (; c < K; c++) {
         for (int i = 0; i < QUERIES; i++) {
             real s = 0;
-            for (int64_t j = 0; j < n; j++) s += p[i * N + j] * v[j * ld + c];
+            for (int64_t j = 0; j < n; j++) s += p[i * N + j] * v[j * K + c];
             o[row[i] + c] = s;
         }
     }
@@ -91,14 +94,14 @@ LCM_CLONES static void mix(real *o, const int64_t *row, const real *p, const rea
 
 static void head(real *o, const real *q, const real *k, const real *v, int64_t n, int64_t ld, int64_t K, real *scratch) {
     int64_t N = padded(n);
-    real *kt = scratch, *p = scratch + K * N, scale = 1 / r_sqrt((real)K);
-    transpose(kt, k, n, ld, K);
+    real *kt = scratch, *dense = kt + K * N, *p = dense + K * N, scale = 1 / r_sqrt((real)K);
+    gather(kt, dense, k, v, n, ld, K);
     for (int64_t i = 0; i < n; i += QUERIES) {
         int64_t row[QUERIES];
         for (int r = 0; r < QUERIES; r++) row[r] = lcm_min_i(i + r, n - 1) * ld; /* the last one again */
         scores(p, q, row, kt, n, K);
         for (int r = 0; r < QUERIES; r++) softmax(p + r * N, n, scale);
-        mix(o, row, p, v, n, ld, K);
+        mix(o, row, p, dense, n, K);
     }
 }
 
