@@ -8,7 +8,8 @@ interleaved, and writes DIR/cost.csv and DIR/cost.svg: milliseconds per further 
 and processor time), milliseconds to read the document, peak memory. Windows of the models are widened to fit: only speed is
 looked at, so weights may be anything. A Llama's sentence has as many tokens as the mean sentence of FILE. With --peer the same
 weights run in llama.cpp, too (pip install gguf xllamacpp sentencepiece safetensors numpy), in float32 with a float32
-cache and one thread, like ours. Processor time is what counts on a machine that others use: one thread never waits.
+cache and one thread, like ours. The picture
+shows medians of the wall clock; on a busy machine look at processor time, a small difference of two runs.
 """
 import argparse, csv, json, os, re, struct, subprocess, sys, tempfile, time
 from statistics import median
@@ -155,15 +156,15 @@ def log_ticks(lo, hi):
 
 def draw(path, rows, names):
     import math
-    W, H, L, T, PW, PH = 900, 400, 70, 40, 350, 290
+    W, H, L, T, PW, PH = 960, 400, 60, 40, 235, 290
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{W}" height="{H}" font-family="sans-serif" font-size="12">',
            f'<rect width="{W}" height="{H}" fill="white"/>']
-    panels = [("cpu_ms", 1, "milliseconds per generated sentence"), ("peak", 1 / 2 ** 20, "peak memory, MiB")]
+    panels = [("ms", 1, "ms per generated sentence"), ("read_ms", 1, "ms to read the document"), ("peak", 1 / 2 ** 20, "peak memory, MiB")]
     for k, (key, unit, title) in enumerate(panels):
         x0 = L + k * (PW + 75)
-        best = lambda n, s: min(r[key] for r in rows if r["model"] == n and r["sentences"] == s) * unit
+        mid = lambda n, s: median(r[key] for r in rows if r["model"] == n and r["sentences"] == s) * unit
         xs = sorted({r["sentences"] for r in rows})
-        ys = [best(n, s) for n in names for s in xs]
+        ys = [mid(n, s) for n in names for s in xs]
         lo, hi = min(ys) / 1.3, max(ys) * 1.3
         px = lambda s: x0 + PW * math.log(s / xs[0]) / math.log(xs[-1] / xs[0])
         py = lambda y: T + PH * (1 - math.log(y / lo) / math.log(hi / lo))
@@ -174,9 +175,9 @@ def draw(path, rows, names):
             out.append(f'<path d="M{x0} {py(y):.1f}h{PW}" stroke="#ddd"/><text x="{x0 - 6}" y="{py(y) + 4:.1f}" text-anchor="end">{y:g}</text>')
         out.append(f'<text x="{x0 + PW / 2}" y="{T + PH + 34}" text-anchor="middle">sentences before it</text>')
         for i, n in enumerate(names):
-            pts = " ".join(f"{px(s):.1f},{py(best(n, s)):.1f}" for s in xs)
+            pts = " ".join(f"{px(s):.1f},{py(mid(n, s)):.1f}" for s in xs)
             out.append(f'<polyline points="{pts}" fill="none" stroke="{COLORS[i % 5]}" stroke-width="2"/>')
-            out += [f'<circle cx="{px(s):.1f}" cy="{py(best(n, s)):.1f}" r="3" fill="{COLORS[i % 5]}"/>' for s in xs]
+            out += [f'<circle cx="{px(s):.1f}" cy="{py(mid(n, s)):.1f}" r="3" fill="{COLORS[i % 5]}"/>' for s in xs]
     for i, n in enumerate(names):
         x = L + i * 170
         out.append(f'<path d="M{x} {H - 14}h24" stroke="{COLORS[i % 5]}" stroke-width="2"/><text x="{x + 30}" y="{H - 10}">{n}</text>')

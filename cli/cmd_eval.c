@@ -303,7 +303,7 @@ static int run_translate(cli *c, int argc, char **argv) {
 
 /* ---- next, stories ---- */
 
-enum { N_SAMPLING = 10 };
+enum { N_SAMPLING = 11 };
 
 /* Options of every task that runs concept models. */
 static void sampling_options(cli_option *rows, lcm_generation *g) {
@@ -312,7 +312,8 @@ static void sampling_options(cli_option *rows, lcm_generation *g) {
         CLI_REAL("guidance", 0, &g->guidance_scale, 0, 100, "guidance scale; 1: off"),
         CLI_REAL("rescale", 0, &g->guidance_rescale, 0, 1, "rescaling of guided predictions"),
         CLI_REAL("sigma", 0, &g->initial_noise_scale, 0, 100, "standard deviation of the first noise"),
-        CLI_INT("candidates", 0, &g->candidates, 1, 64, "concepts drawn for each sentence, to keep the one said best (stories)"),
+        CLI_INT("candidates", 0, &g->candidates, 1, 64, "concepts drawn for each sentence, to choose from (stories)"),
+        CLI_REAL("min-score", 0, &g->min_score, -100, 0, "take the first candidate of this score; 0: the best of all (stories)"),
         CLI_REAL("final-noise", 0, &g->final_noise, 0, 0.9, "share of noise left for the decoder (stories)"),
         CLI_REAL("temperature", 0, &g->temperature, 0, 100, "noise on predictions (base); of the choice of units (quant)"),
         CLI_INT("top-k", 0, &g->top_k, 0, 1048576, "choose among so many units; 0: all (quant)"),

@@ -10,7 +10,7 @@
 typedef struct options {
     const char *model, *file;
     int64_t concepts, seed, steps, beam, candidates, top_k;
-    double guidance, rescale, sigma, final_noise, eos, repetition, temperature, top_p;
+    double guidance, rescale, sigma, min_score, final_noise, eos, repetition, temperature, top_p;
     int feedback;
     bool json;
 } options;
@@ -24,6 +24,7 @@ static lcm_generation settle(const options *o, const lcm_generation *bundle) {
     if (o->steps > 0) g.steps = o->steps;
     if (o->beam > 0) g.beam = o->beam;
     if (o->candidates > 0) g.candidates = o->candidates;
+    if (o->min_score <= 0) g.min_score = o->min_score;
     if (o->guidance >= 0) g.guidance_scale = o->guidance;
     if (o->rescale >= 0) g.guidance_rescale = o->rescale;
     if (o->sigma >= 0) g.initial_noise_scale = o->sigma;
@@ -48,8 +49,8 @@ typedef struct sink {
 static json_t *number(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 
 static json_t *concept_json(const lcm_concept *e) {
-    return json_pack("{s:I, s:s, s:I, s:s, s:{s:o, s:o, s:o, s:o}, s:{s:o, s:o, s:o, s:o}}", "index", (json_int_t)e->index, "text",
-                     e->text, "tokens", (json_int_t)e->tokens, "end", lcm_end_name(e->end), "ms", "encode", number(e->encode_ms), "context",
+    return json_pack("{s:I, s:s, s:I, s:s, s:o, s:{s:o, s:o, s:o, s:o}, s:{s:o, s:o, s:o, s:o}}", "index", (json_int_t)e->index, "text",
+                     e->text, "tokens", (json_int_t)e->tokens, "end", lcm_end_name(e->end), "score", number(e->score), "ms", "encode", number(e->encode_ms), "context",
                      number(e->context_ms), "denoise", number(e->denoise_ms), "decode", number(e->decode_ms), "distance",
                      "l2_previous", number(e->l2_previous), "cos_previous", number(e->cos_previous), "cos_end_of_text",
                      number(e->cos_end_of_text), "l2_round_trip", number(e->l2_round_trip));
@@ -108,7 +109,7 @@ static int generate(cli *c, const options *o, const char *text, size_t len) {
 }
 
 static int run(cli *c, int argc, char **argv) {
-    options o = {.seed = -1, .guidance = -1, .rescale = -1, .sigma = -1, .final_noise = -1, .eos = -2, .repetition = -1, .temperature = -1, .feedback = -1,
+    options o = {.seed = -1, .min_score = 1, .guidance = -1, .rescale = -1, .sigma = -1, .final_noise = -1, .eos = -2, .repetition = -1, .temperature = -1, .feedback = -1,
                  .top_k = -1, .top_p = -1};
     const cli_option table[] = {
         CLI_STRING("model", 'm', &o.model, "PATH", "bundle, or file of a llama"),
@@ -119,7 +120,8 @@ static int run(cli *c, int argc, char **argv) {
         CLI_REAL("guidance", 'g', &o.guidance, 0, 100, "guidance scale; 1: off"),
         CLI_REAL("rescale", 'r', &o.rescale, 0, 1, "rescaling of guided predictions"),
         CLI_REAL("sigma-init", 0, &o.sigma, 0, 100, "standard deviation of the first noise"),
-        CLI_INT("candidates", 0, &o.candidates, 1, 64, "concepts drawn for each sentence, to keep the one said best"),
+        CLI_INT("candidates", 0, &o.candidates, 1, 64, "concepts drawn for each sentence, to choose from"),
+        CLI_REAL("min-score", 0, &o.min_score, -100, 0, "take the first candidate whose text the decoder gives this score; 0: the best of all"),
         CLI_REAL("final-noise", 0, &o.final_noise, 0, 0.9, "share of noise left for the decoder; needs --feedback text"),
         CLI_REAL("temperature", 0, &o.temperature, 0, 100, "noise on predictions (base); of the softmax, 0: the likeliest (llama, quant)"),
         CLI_INT("top-k", 0, &o.top_k, 0, 1e9, "draw from the likeliest tokens (llama) or units (quant); 0: all"),

@@ -33,7 +33,8 @@ typedef struct lcm_generation {
     int64_t concepts;    /* sentences at most, ≥ 1 [16] */
     int64_t seed;        /* ≥ 0; same seed, same text [0] */
     int64_t beam;        /* hypotheses of the decoder, 1 … 64 [5] */
-    int64_t candidates;  /* concepts drawn for each sentence, 1 … 64; the one that the decoder finds likeliest is kept [1] */
+    int64_t candidates;  /* concepts drawn for each sentence, 1 … 64 [1]: the first whose text has a score (see */
+    double min_score;    /* lcm_concept) of at least this is kept, else that of the highest; 0: always that [0] */
     int feedback;        /* lcm_feedback [vector] */
     double eos_threshold;        /* end at this cosine with the end-of-text concept; 2: never [0.9] */
     double repetition_threshold; /* end at this cosine with the concept before; 0: never [0] */

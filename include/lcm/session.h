@@ -81,6 +81,7 @@ typedef struct lcm_concept {
     /* Of the prediction to the concept before it in the context; to the end of text (NAN without
      * one); to the encoding of its own text. */
     double l2_previous, cos_previous, cos_end_of_text, l2_round_trip; /* NAN for a llama */
+    double score;   /* mean log-probability of a piece of the text, as the decoder sees it; NAN for a llama */
     int64_t tokens; /* llama: drawn since the sentence before; else 0 */
 } lcm_concept;
 

@@ -25,6 +25,7 @@ static const lcm_field generation_fields[] = {
     LCM_F_REAL(lcm_generation, guidance_rescale, 0, 1, "of guided predictions"),
     LCM_F_REAL(lcm_generation, initial_noise_scale, 0, 100, "standard deviation of the first noise"),
     LCM_F_REAL(lcm_generation, epsilon_scaling, 0.5, 2, "divisor of predicted noise"),
+    LCM_F_REAL(lcm_generation, min_score, -100, 0, "score at which a candidate is taken"),
     LCM_F_REAL(lcm_generation, final_noise, 0, 0.9, "share of noise left for the decoder"),
     LCM_F_REAL(lcm_generation, temperature, 0, 100, "noise on predictions (base); of the softmax (llama, quant)"),
     LCM_F_INT(lcm_generation, top_k, 0, 1e9, "likeliest tokens or units to draw from (llama, quant), 0 = all"),
@@ -60,6 +61,7 @@ lcm_generate_config lcm_generation_settings(const lcm_generation *g) {
     c.top_k = g->top_k;
     c.top_p = g->top_p;
     c.candidates = g->candidates;
+    c.min_score = g->min_score;
     c.sampler.steps = g->steps;
     c.sampler.guidance_scale = g->guidance_scale;
     c.sampler.guidance_rescale = g->guidance_rescale;

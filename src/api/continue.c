@@ -106,13 +106,15 @@ static void on_context(void *user) {
 /* Of the candidates x, the one that is said best, to the first row. */
 static lcm_status to_text(lcm_ctx *ctx, job *j, real *x, lcm_concept *c) {
     lcm_beam_opts beam = lcm_beam_opts_default();
-    size_t D = (size_t)j->s->bundle->info.dim, which;
+    size_t D = (size_t)j->s->bundle->info.dim;
+    lcm_said said;
     const char *text;
     size_t len;
     beam.beam_size = j->opts->beam;
     j->text.len = 0;
-    LCM_TRY(lcm_codec_decode_best(ctx, &j->text, &which, j->s->codec, x, (size_t)j->config.candidates, -1, &beam));
-    if (which) memcpy(x, x + which * D, D * sizeof *x);
+    LCM_TRY(lcm_codec_decode_best(ctx, &j->text, &said, j->s->codec, x, (size_t)j->config.candidates, j->config.min_score, -1, &beam));
+    if (said.which) memcpy(x, x + said.which * D, D * sizeof *x);
+    c->score = said.score;
     c->decode_ms = lap(j);
     c->text = text = j->text.data;
     len = strlen(text);

@@ -14,7 +14,7 @@ static lcm_status on_sentence(lcm_ctx *ctx, void *user, const lcm_llama_sentence
     job *j = user;
     lcm_concept c = {.index = s->index, .text = s->text, .tokens = s->tokens, .context_ms = s->context_ms,
                      .decode_ms = s->decode_ms, .encode_ms = NAN, .denoise_ms = NAN, .l2_previous = NAN,
-                     .cos_previous = NAN, .cos_end_of_text = NAN, .l2_round_trip = NAN};
+                     .cos_previous = NAN, .cos_end_of_text = NAN, .l2_round_trip = NAN, .score = NAN};
     if (s->index == 0) j->first_ms = 1e3 * (lcm_now() - j->began);
     if (j->fn && !j->fn(j->user, &c)) LCM_FAIL(ctx, LCM_ERR_CANCELLED, "stopped by the caller");
     return LCM_OK;

@@ -94,6 +94,7 @@ typedef struct recorder {
     lcm_codec *codec;
     const lcm_beam_opts *beam;
     int64_t D, max, candidates;
+    double min_score;
     bool feedback;
     real *x;        /* (n, max, D) as predicted */
     int64_t *where; /* (n, max) its sentence in `text`, with text feedback */
@@ -103,10 +104,10 @@ typedef struct recorder {
 
 /* Of the candidates x, the one that is said best, to the first row; its text to r->said. */
 static lcm_status choose(lcm_ctx *ctx, recorder *r, real *x) {
-    size_t which;
+    lcm_said said;
     r->said.len = 0;
-    LCM_TRY(lcm_codec_decode_best(ctx, &r->said, &which, r->codec, x, (size_t)r->candidates, -1, r->beam));
-    if (which) memcpy(x, x + (int64_t)which * r->D, (size_t)r->D * sizeof *x);
+    LCM_TRY(lcm_codec_decode_best(ctx, &r->said, &said, r->codec, x, (size_t)r->candidates, r->min_score, -1, r->beam));
+    if (said.which) memcpy(x, x + (int64_t)said.which * r->D, (size_t)r->D * sizeof *x);
     return LCM_OK;
 }
 
@@ -145,7 +146,7 @@ lcm_status lcm_stories_generate(lcm_ctx *ctx, lcm_stories *out, lcm_codec *codec
                                 const lcm_prompts *prompts, const lcm_generate_config *config, bool text_feedback,
                                 const lcm_beam_opts *beam) {
     recorder r = {.codec = codec, .beam = beam, .D = lcm_codec_dim(codec), .max = config->max_gen_len,
-                  .candidates = config->candidates, .feedback = text_feedback};
+                  .candidates = config->candidates, .min_score = config->min_score, .feedback = text_feedback};
     lcm_generate_config c = *config;
     lcm_generate_hooks hooks = {.on_concept = on_concept, .user = &r};
     lcm_generated g = {0};

@@ -23,6 +23,7 @@ const lcm_field lcm_generate_fields[] = {
     LCM_F_REAL(lcm_generate_config, top_p, 0, 1, "probability of the units to choose among, 0 and 1 = all (quant)"),
     LCM_F_STRUCT(lcm_generate_config, sampler, lcm_sampler_fields, "denoising (diffusion models)"),
     LCM_F_INT(lcm_generate_config, candidates, 1, LCM_MAX_CANDIDATES, "drawn for every concept"),
+    LCM_F_REAL(lcm_generate_config, min_score, -100, 0, "at which one is taken, 0 = the best of all"),
     LCM_F_END};
 
 lcm_generate_config lcm_generate_config_default(void) {

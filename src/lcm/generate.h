@@ -22,7 +22,8 @@ typedef struct lcm_generate_config {
     int64_t top_k;              /* quant models, as in lcm_predict_config */
     double top_p;
     lcm_sampler_config sampler; /* diffusion models; of quant models guidance_scale */
-    int64_t candidates;         /* drawn for every concept, for on_concept to choose from */
+    int64_t candidates;         /* drawn for every concept, for on_concept to choose from … */
+    double min_score;           /* … by the score of their texts: lcm_codec_decode_best */
 } lcm_generate_config;
 
 extern const lcm_field lcm_generate_fields[];

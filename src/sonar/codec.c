@@ -257,23 +257,26 @@ lcm_status lcm_codec_decode(lcm_ctx *ctx, lcm_buf *out, double *scores, lcm_code
     return LCM_OK;
 }
 
-lcm_status lcm_codec_decode_best(lcm_ctx *ctx, lcm_buf *out, size_t *which, lcm_codec *c, const real *concepts, size_t n,
-                                 int32_t lang, const lcm_beam_opts *opts) {
-    lcm_buf texts = {0};
-    double *score;
-    const char *text;
-    size_t best = 0;
-    lcm_status st;
-    *which = 0;
-    LCM_TRY(lcm_calloc(ctx, &score, n, sizeof *score));
-    st = lcm_codec_decode(ctx, &texts, score, c, concepts, n, lang, opts);
-    for (size_t i = 1; st == LCM_OK && i < n; i++)
-        if (score[i] > score[best]) best = i;
-    text = texts.data;
-    for (size_t i = 0; st == LCM_OK && i < best; i++) text += strlen(text) + 1;
-    if (st == LCM_OK) st = lcm_buf_append(ctx, out, text, strlen(text) + 1);
-    if (st == LCM_OK) *which = best;
-    lcm_buf_free(&texts);
-    free(score);
-    return st;
+lcm_status lcm_codec_decode_best(lcm_ctx *ctx, lcm_buf *out, lcm_said *said, lcm_codec *c, const real *concepts, size_t n,
+                                 double min_score, int32_t lang, const lcm_beam_opts *opts) {
+    size_t begin = out->len, end = begin; /* of the best text so far */
+    lcm_said best = {0, -INFINITY};
+    for (size_t i = 0; i < n; i++) {
+        double score;
+        lcm_status st = lcm_codec_decode(ctx, out, &score, c, concepts + (int64_t)i * lcm_codec_dim(c), 1, lang, opts);
+        if (st) {
+            out->len = begin;
+            return st;
+        }
+        if (i == 0 || score > best.score) {
+            size_t len = out->len - end;
+            memmove(out->data + begin, out->data + end, len);
+            end = begin + len;
+            best = (lcm_said){i, score};
+        }
+        out->len = end;
+        if (best.score >= min_score) break;
+    }
+    *said = best;
+    return LCM_OK;
 }

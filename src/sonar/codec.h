@@ -33,9 +33,15 @@ lcm_status lcm_codec_encode_ids(lcm_ctx *ctx, real *out, lcm_codec *c, const lcm
 lcm_status lcm_codec_decode(lcm_ctx *ctx, lcm_buf *out, double *scores, lcm_codec *c, const real *concepts, size_t n,
                             int32_t lang, const lcm_beam_opts *opts);
 
-/* Of n >= 1 concepts that could be the next one, the one that the decoder can say best: the text of the highest score
- * goes to *out as above, its number to *which. A concept that is no sentence's decodes to unlikely words. */
-lcm_status lcm_codec_decode_best(lcm_ctx *ctx, lcm_buf *out, size_t *which, lcm_codec *c, const real *concepts, size_t n,
-                                 int32_t lang, const lcm_beam_opts *opts);
+typedef struct lcm_said {
+    size_t which; /* of the concepts */
+    double score; /* of its text */
+} lcm_said;
+
+/* Of n >= 1 concepts that could be the next one, the first whose text has a score of at least `min_score`, else the one of
+ * the highest score: a concept that is no sentence's decodes to unlikely words. Its text goes to *out as above. With
+ * min_score = 0 it is the best of all, since scores are below 0. */
+lcm_status lcm_codec_decode_best(lcm_ctx *ctx, lcm_buf *out, lcm_said *said, lcm_codec *c, const real *concepts, size_t n,
+                                 double min_score, int32_t lang, const lcm_beam_opts *opts);
 
 #endif

@@ -192,7 +192,8 @@ static void the_best_said_of_several_is_taken(void **state) {
     real *x = encode(f, f->codec32, 0, N);
     lcm_buf all = {0}, one = {0};
     double score[N];
-    size_t which, least = 0, likeliest = 0;
+    lcm_said said;
+    size_t least = 0, likeliest = 0;
     const char *p;
     for (int64_t i = 0; i < D; i++) x[i] = (x[i] + x[D + i]) / 2;
     ok(f, lcm_codec_decode(f->ctx, &all, score, f->codec32, x, N, -1, NULL));
@@ -201,12 +202,17 @@ static void the_best_said_of_several_is_taken(void **state) {
         if (score[i] > score[likeliest]) likeliest = i;
     }
     assert_int_equal(least, 0); /* nobody says the mean of two sentences */
-    ok(f, lcm_codec_decode_best(f->ctx, &one, &which, f->codec32, x, N, -1, NULL));
-    assert_int_equal(which, likeliest);
+    ok(f, lcm_codec_decode_best(f->ctx, &one, &said, f->codec32, x, N, 0, -1, NULL));
+    assert_int_equal(said.which, likeliest);
+    assert_true(said.score == score[likeliest]);
     p = all.data;
     for (size_t i = 0; i < likeliest; i++) p += strlen(p) + 1;
     assert_string_equal(one.data, p);
     assert_int_equal(one.len, strlen(p) + 1);
+    one.len = 0; /* the first that is good enough: not the mean, but its neighbour */
+    ok(f, lcm_codec_decode_best(f->ctx, &one, &said, f->codec32, x, N, score[1], -1, NULL));
+    assert_int_equal(said.which, 1);
+    assert_string_equal(one.data, (const char *)all.data + strlen(all.data) + 1);
     free(x);
     lcm_buf_free(&all);
     lcm_buf_free(&one);
