@@ -18,6 +18,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <stdbool.h>
+
 #include "lcm/ctx.h"
 
 #ifdef __cplusplus
@@ -35,6 +37,7 @@ typedef struct lcm_generation {
     int64_t beam;        /* hypotheses of the decoder, 1 … 64 [5] */
     int64_t candidates;  /* concepts drawn for each sentence, 1 … 64 [1]: the first whose text has a score (see */
     double min_score;    /* lcm_concept) of at least this is kept, else that of the highest; 0: always that [0] */
+    bool block_doubles;  /* the decoder writes no word twice in a row, if it is one piece of the vocabulary [false] */
     int feedback;        /* lcm_feedback [vector] */
     double eos_threshold;        /* end at this cosine with the end-of-text concept; 2: never [0.9] */
     double repetition_threshold; /* end at this cosine with the concept before; 0: never [0] */

@@ -17,6 +17,7 @@ static const lcm_field generation_fields[] = {
     LCM_F_INT(lcm_generation, seed, 0, 9e15, "of the noise"),
     LCM_F_INT(lcm_generation, beam, 1, LCM_MAX_BEAM, "hypotheses of the decoder"),
     LCM_F_INT(lcm_generation, candidates, 1, LCM_MAX_CANDIDATES, "concepts drawn for each sentence"),
+    LCM_F_BOOL(lcm_generation, block_doubles, "no word twice in a row"),
     LCM_F_ENUM(lcm_generation, feedback, feedback_names, "what is read back"),
     LCM_F_REAL(lcm_generation, eos_threshold, -1, 2, "end at this cosine with the end of text"),
     LCM_F_REAL(lcm_generation, repetition_threshold, 0, 2, "end at this cosine with the concept before, 0 = never"),
@@ -48,6 +49,13 @@ lcm_generation lcm_generation_default(void) {
                             .guidance_scale = g.sampler.guidance_scale, .guidance_rescale = g.sampler.guidance_rescale,
                             .initial_noise_scale = g.sampler.initial_noise_scale,
                             .epsilon_scaling = g.sampler.epsilon_scaling, .top_p = 1};
+}
+
+lcm_beam_opts lcm_generation_beam(const lcm_generation *g) {
+    lcm_beam_opts o = lcm_beam_opts_default();
+    o.beam_size = g->beam;
+    o.block_doubles = g->block_doubles;
+    return o;
 }
 
 lcm_generate_config lcm_generation_settings(const lcm_generation *g) {

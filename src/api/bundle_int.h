@@ -7,6 +7,7 @@
 #include "lcm/generate.h"
 #include "llama/llama_io.h"
 #include "sonar/affixes.h"
+#include "sonar/beam.h"
 #include "sonar/sonar_io.h"
 
 /* bundle.json. */
@@ -33,7 +34,9 @@ struct lcm_bundle {
 enum { LCM_BUNDLE_FORMAT = 1, LCM_MAX_BEAM = 64 };
 
 lcm_generation lcm_generation_default(void);
-lcm_generate_config lcm_generation_settings(const lcm_generation *g); /* `g` was checked */
+/* `g` was checked. */
+lcm_generate_config lcm_generation_settings(const lcm_generation *g);
+lcm_beam_opts lcm_generation_beam(const lcm_generation *g);
 /* LCM_ERR_ARG names the option: what a bundle.json would refuse. */
 lcm_status lcm_generation_check(lcm_ctx *ctx, const lcm_generation *g);
 

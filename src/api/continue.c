@@ -105,12 +105,11 @@ static void on_context(void *user) {
 
 /* Of the candidates x, the one that is said best, to the first row. */
 static lcm_status to_text(lcm_ctx *ctx, job *j, real *x, lcm_concept *c) {
-    lcm_beam_opts beam = lcm_beam_opts_default();
+    lcm_beam_opts beam = lcm_generation_beam(j->opts);
     size_t D = (size_t)j->s->bundle->info.dim;
     lcm_said said;
     const char *text;
     size_t len;
-    beam.beam_size = j->opts->beam;
     j->text.len = 0;
     LCM_TRY(lcm_codec_decode_best(ctx, &j->text, &said, j->s->codec, x, (size_t)j->config.candidates, j->config.min_score, -1, &beam));
     if (said.which) memcpy(x, x + said.which * D, D * sizeof *x);

@@ -222,7 +222,7 @@ static lcm_status read_record(lcm_ctx *ctx, lcm_train_record *out, const char *p
 }
 
 static lcm_status run_bundle(lcm_ctx *ctx, run *r, const lcm_eval_model *m, const lcm_bundle *b, lcm_codec *codec) {
-    lcm_concept_writer w = {.codec = codec, .model = b->model, .end = b->end, .beam = lcm_beam_opts_default(),
+    lcm_concept_writer w = {.codec = codec, .model = b->model, .end = b->end, .beam = lcm_generation_beam(&b->config.generate),
                             .affixes = b->info.instructed ? &b->affixes : NULL,
                             .text_feedback = b->config.generate.feedback == LCM_FEEDBACK_TEXT};
     lcm_generator g;
@@ -231,7 +231,6 @@ static lcm_status run_bundle(lcm_ctx *ctx, run *r, const lcm_eval_model *m, cons
     lcm_train_record record;
     lcm_predict_config pc;
     LCM_TRY(lcm_eval_generation(ctx, &w.config, &b->config.generate));
-    w.beam.beam_size = b->config.generate.beam;
     g = lcm_generator_concept(m->name, &w);
     pc = (lcm_predict_config){.temperature = w.config.temperature, .top_k = w.config.top_k, .top_p = w.config.top_p, .sampler = w.config.sampler};
     pc.sampler.final_noise = 0; /* noise left for a decoder would be measured as error: tasks on vectors have none */

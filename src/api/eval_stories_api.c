@@ -9,6 +9,7 @@
 typedef struct bench {
     const lcm_eval_stories_opts *o;
     lcm_coder coder;
+    lcm_beam_opts written; /* search of what models write */
     lcm_generate_config config;
     lcm_sentences docs;
     lcm_sentences_report report;
@@ -51,6 +52,7 @@ static lcm_status open_inputs(lcm_ctx *ctx, bench *b) {
     if (o->n_seeds < 1 || o->stories < 1 || o->given < 1) LCM_FAIL(ctx, LCM_ERR_ARG, "seeds, stories and given must be 1 or more");
     LCM_TRY(lcm_eval_generation(ctx, &b->config, &o->generation));
     LCM_TRY(lcm_coder_open(ctx, &b->coder, o->sonar, o->generation.beam));
+    b->written = lcm_generation_beam(&o->generation);
     b->D = lcm_codec_dim(b->coder.codec);
     LCM_TRY(lcm_sentences_read(ctx, &b->docs, &b->report, b->coder.file.tok, o->prompts, o->n_prompts, &so));
     if (o->n_vocab) LCM_TRY(read_vocab(ctx, b));
@@ -139,7 +141,7 @@ static lcm_status run_model(lcm_ctx *ctx, bench *b, const lcm_model *m, const ch
         c.seed = o->seeds[i];
         lcm_log(ctx, LCM_LOG_INFO, "%s seed %lld", path, (long long)c.seed);
         st = lcm_stories_generate(ctx, &s, b->coder.codec, m, &prompts, &c, o->generation.feedback == LCM_FEEDBACK_TEXT,
-                                  &b->coder.beam);
+                                  &b->written);
         if (st == LCM_OK) st = measure_into(ctx, b, values, &s, i, n);
         if (st == LCM_OK && i == 0) add_stories(b, &s, path, c.seed);
         lcm_stories_free(&s);

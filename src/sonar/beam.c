@@ -113,6 +113,7 @@ static void apply_rules(const search *s, real *lp, const int32_t *seq, int64_t n
     }
     if (s->o->ngram_block > 0) block_ngrams(lp, seq, n, s->o->ngram_block);
     for (int64_t i = 0; i < s->o->n_banned; i++) block_banned(lp, seq, n, &s->o->banned[i]);
+    if (s->o->not_twice && s->o->not_twice[seq[n - 1]]) lp[seq[n - 1]] = -INFINITY;
     lp[ID_UNK] = -INFINITY; /* the model's padding index is <unk>: the reference never emits it */
     if (n < s->min_len - 1) lp[ID_EOS] = -INFINITY;
 }

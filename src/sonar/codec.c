@@ -18,6 +18,7 @@ struct lcm_codec {
     lcm_pieces *pieces;
     size_t *begin;
     size_t pieces_cap, begin_cap;
+    uint8_t *word_begin; /* [vocab] made when first asked for */
 };
 
 lcm_status lcm_codec_new(lcm_ctx *ctx, lcm_codec **out, const lcm_sonar_file *file) {
@@ -45,6 +46,7 @@ void lcm_codec_free(lcm_codec *c) {
     lcm_ids_free(&c->ids);
     free(c->pieces);
     free(c->begin);
+    free(c->word_begin);
     free(c);
 }
 
@@ -240,6 +242,19 @@ static lcm_status decode_likeliest(lcm_ctx *ctx, lcm_buf *out, double *scores, l
     return st;
 }
 
+static lcm_status find_word_begins(lcm_ctx *ctx, lcm_codec *c) {
+    static const char space[] = "\xe2\x96\x81"; /* U+2581 */
+    const lcm_tokenizer *tok = c->file->tok;
+    int64_t V = c->file->config.vocab_size;
+    if (c->word_begin) return LCM_OK;
+    LCM_TRY(lcm_calloc(ctx, &c->word_begin, (size_t)V, 1));
+    for (int32_t id = 0; id < V && id < lcm_tokenizer_size(tok); id++) {
+        const char *piece = lcm_tokenizer_piece(tok, id);
+        c->word_begin[id] = strncmp(piece, space, sizeof space - 1) == 0 && piece[sizeof space - 1] != '\0';
+    }
+    return LCM_OK;
+}
+
 lcm_status lcm_codec_decode(lcm_ctx *ctx, lcm_buf *out, double *scores, lcm_codec *c, const real *concepts, size_t n,
                             int32_t lang, const lcm_beam_opts *opts) {
     lcm_beam_opts o = opts ? *opts : lcm_beam_opts_default();
@@ -247,6 +262,10 @@ lcm_status lcm_codec_decode(lcm_ctx *ctx, lcm_buf *out, double *scores, lcm_code
     int32_t prompt[2] = {ID_EOS, lang < 0 ? c->file->lang : lang};
     int64_t n_prompt = prompt[1] >= 0 ? 2 : 1;
     if (per_call < 1) per_call = 1;
+    if (o.block_doubles) {
+        LCM_TRY(find_word_begins(ctx, c));
+        o.not_twice = c->word_begin;
+    }
     for (size_t i = 0; i < n; i += (size_t)per_call) {
         const real *x = concepts + (int64_t)i * D;
         double *score = scores ? scores + i : NULL;

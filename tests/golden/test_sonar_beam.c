@@ -117,6 +117,42 @@ static void all_cases(void **state) {
     }
 }
 
+static int doubles(const lcm_hypotheses *h) {
+    int n = 0;
+    for (int64_t i = 0; i < h->n; i++)
+        for (int64_t k = 1; k < h->items[i].n; k++) n += h->items[i].ids[k] == h->items[i].ids[k - 1];
+    return n;
+}
+
+/* Of the tokens that the random decoder doubles, those marked are not doubled; nothing else is banned. */
+static void marked_tokens_do_not_follow_themselves(void **state) {
+    fixture *f = *state;
+    static const int32_t prompt[2] = {3, 30};
+    uint8_t all[4096], none[4096] = {0};
+    int free_doubles = 0;
+    memset(all, 1, sizeof all);
+    for (int64_t beam = 1; beam <= 5; beam += 4)
+        for (int k = 0; k < 4; k++) {
+            lcm_beam_opts o = lcm_beam_opts_default();
+            lcm_hypotheses plain, unmarked, marked;
+            o.beam_size = beam;
+            o.max_gen_len = 20;
+            assert_int_equal(lcm_beam_search(f->ctx, &plain, f->net, f->emb + 32 * k, 1, prompt, 2, &o), LCM_OK);
+            o.not_twice = none;
+            assert_int_equal(lcm_beam_search(f->ctx, &unmarked, f->net, f->emb + 32 * k, 1, prompt, 2, &o), LCM_OK);
+            o.not_twice = all;
+            assert_int_equal(lcm_beam_search(f->ctx, &marked, f->net, f->emb + 32 * k, 1, prompt, 2, &o), LCM_OK);
+            free_doubles += doubles(&plain);
+            assert_int_equal(doubles(&marked), 0);
+            assert_int_equal(unmarked.items[0].n, plain.items[0].n);
+            assert_memory_equal(unmarked.items[0].ids, plain.items[0].ids, (size_t)plain.items[0].n * sizeof(int32_t));
+            lcm_hypotheses_free(&plain);
+            lcm_hypotheses_free(&unmarked);
+            lcm_hypotheses_free(&marked);
+        }
+    assert_true(free_doubles > 0);
+}
+
 static void bad_options(void **state) {
     fixture *f = *state;
     static const int32_t prompt[2] = {3, 30};
@@ -144,6 +180,7 @@ static void nan_is_an_error(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(all_cases), cmocka_unit_test(bad_options), cmocka_unit_test(nan_is_an_error)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(all_cases), cmocka_unit_test(marked_tokens_do_not_follow_themselves),
+                                       cmocka_unit_test(bad_options), cmocka_unit_test(nan_is_an_error)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }
