@@ -145,16 +145,17 @@ static bool vnni(void) {
 
 VNNI_CODE static float largest_vnni(const float *x, int64_t n) {
     __m512i magnitude = _mm512_set1_epi32(0x7fffffff), top = _mm512_setzero_si512(), top2 = top;
-    for (int64_t i = 0; i < n; i += 32) {
-        __m512i u = _mm512_maskz_loadu_epi32(lcm_first16(n - i), x + i);
-        __m512i v = _mm512_maskz_loadu_epi32(lcm_first16(n - i - 16), x + i + 16);
-        top = _mm512_max_epu32(top, _mm512_and_si512(u, magnitude));
-        top2 = _mm512_max_epu32(top2, _mm512_and_si512(v, magnitude));
+    int64_t i = 0;
+    for (; i + 32 <= n; i += 32) {
+        top = _mm512_max_epu32(top, _mm512_and_si512(_mm512_loadu_si512(x + i), magnitude));
+        top2 = _mm512_max_epu32(top2, _mm512_and_si512(_mm512_loadu_si512(x + i + 16), magnitude));
     }
+    for (; i < n; i += 16)
+        top = _mm512_max_epu32(top, _mm512_and_si512(_mm512_maskz_loadu_epi32(lcm_first16(n - i), x + i), magnitude));
     return _mm512_cvtss_f32(_mm512_castsi512_ps(_mm512_set1_epi32((int)_mm512_reduce_max_epu32(_mm512_max_epu32(top, top2)))));
 }
 
-/* 64 values as bytes. */
+/* 64 values as bytes, those from n on as 0. */
 VNNI_INLINE __m512i bytes_of(const float *x, int64_t n, __m512 inverse) {
     __m512i v = _mm512_setzero_si512();
 #define LCM_QUARTER(k)                                                                                              \
@@ -169,30 +170,34 @@ VNNI_INLINE __m512i bytes_of(const float *x, int64_t n, __m512 inverse) {
     return v;
 }
 
-/* 64 columns of a block at a time: bytes of each row, then groups of 4 of all rows side by side. */
-VNNI_CODE static void quantise_block_vnni(lcm_i8_acts *a, const float *x, int64_t r0, int64_t r1) {
-    int64_t G = lcm_i8_groups(a->in), n = r1 - r0;
-    int8_t *q = a->q + r0 * G * LCM_I8_GROUP;
+/* Up to 64 columns of n rows: bytes of each row, then groups of 4 of all rows side by side. */
+VNNI_INLINE void columns(int8_t *q, const float *x, int64_t ld, int64_t n, int64_t cols, const __m512 *inverse, __m512i *sum) {
+    __m512i t[16], ones = _mm512_set1_epi8(1);
     __mmask16 rows = lcm_first16(n);
-    __m512i sum[BLOCK], ones = _mm512_set1_epi8(1);
+    int64_t groups = lcm_min_i(16, lcm_i8_groups(cols));
+    for (int64_t r = 0; r < n; r++) {
+        t[r] = bytes_of(x + r * ld, cols, inverse[r]);
+        sum[r] = _mm512_dpbusd_epi32(sum[r], ones, t[r]);
+    }
+    for (int64_t r = n; r < 16; r++) t[r] = _mm512_setzero_si512();
+    lcm_transpose16(t);
+    for (int64_t g = 0; g < groups; g++) _mm512_mask_storeu_epi32(q + g * n * LCM_I8_GROUP, rows, t[g]);
+}
+
+VNNI_CODE static void quantise_block_vnni(lcm_i8_acts *a, const float *x, int64_t r0, int64_t r1) {
+    int64_t n = r1 - r0, i = 0;
+    int8_t *q = a->q + r0 * lcm_i8_groups(a->in) * LCM_I8_GROUP;
+    __m512i sum[BLOCK];
     __m512 inverse[BLOCK];
+    x += r0 * a->in;
     for (int64_t r = 0; r < n; r++) {
         float inv;
-        a->scale[r0 + r] = scale_of(largest_vnni(x + (r0 + r) * a->in, a->in), &inv);
+        a->scale[r0 + r] = scale_of(largest_vnni(x + r * a->in, a->in), &inv);
         inverse[r] = _mm512_set1_ps(inv);
         sum[r] = _mm512_setzero_si512();
     }
-    for (int64_t i = 0; i < a->in; i += 64) {
-        __m512i t[16];
-        int64_t groups = lcm_min_i(16, G - i / LCM_I8_GROUP);
-        for (int64_t r = 0; r < n; r++) {
-            t[r] = bytes_of(x + (r0 + r) * a->in + i, a->in - i, inverse[r]);
-            sum[r] = _mm512_dpbusd_epi32(sum[r], ones, t[r]);
-        }
-        for (int64_t r = n; r < 16; r++) t[r] = _mm512_setzero_si512();
-        lcm_transpose16(t);
-        for (int64_t g = 0; g < groups; g++) _mm512_mask_storeu_epi32(q + (i + g * LCM_I8_GROUP) * n, rows, t[g]);
-    }
+    for (; i + 64 <= a->in; i += 64) columns(q + i * n, x + i, a->in, n, 64, inverse, sum);
+    if (i < a->in) columns(q + i * n, x + i, a->in, n, a->in - i, inverse, sum);
     for (int64_t r = 0; r < n; r++) a->sum[r0 + r] = _mm512_reduce_add_epi32(sum[r]);
 }
 
