@@ -3,7 +3,7 @@
 #
 #   bench/int8.sh TOKENIZER.model DIR
 #
-# DIR keeps the models, of random weights, and they are made there if missing: 12 GB of disk, 16 GB of memory for
+# DIR keeps the models, of random weights, and they are made there if missing: 16 GB of disk, 16 GB of memory for
 # the peers'. The tokeniser is a part of the file, no more. One thread is timed by CPU time, two by the clock, so two
 # need an idle machine.
 #
