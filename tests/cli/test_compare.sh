@@ -20,7 +20,7 @@ printf '{"context": ["Tom had a cat."], "right": "They were happy.", "wrong": "I
 "$lcm" tokenizer train -q -o toy.model --vocab 300 train.txt || exit 1
 cat >sonar.json <<'END'
 {"kind": "sonar", "tokenizer": "toy.model", "data": ["train.txt"],
- "model": {"model_dim": 256, "encoder_layers": 1, "decoder_layers": 1, "attn_heads": 4, "ffn_inner_dim": 64, "vocab_size": 320, "max_seq_len": 24}, "task": {"max_pieces": 16},
+ "model": {"model_dim": 256, "encoder_layers": 1, "decoder_layers": 1, "attn_heads": 4, "ffn_inner_dim": 64, "vocab_size": 320, "max_seq_len": 24}, "task": {"max_pieces": 16, "batch_tokens": 256},
  "train": {"run": "sonar", "lr": {"warmup_steps": 1, "max_steps": 2}}}
 END
 "$lcm" train -q sonar.json || exit 1
@@ -34,7 +34,7 @@ END
 
 compare() {
     LCM=$lcm FLOPS=1e6 SEEDS="1 2" MODELS="base llama:1 quant_d:1" CLOZE=cloze.jsonl SCORER=scorer/step_00000002/model.safetensors DOCUMENTS=1 \
-        COHERENCE_STEPS=11 LEAST_STEPS=2 PROBED_STEPS=1 THREADS=1 \
+        COHERENCE_STEPS=11 LEAST_STEPS=1 PROBED_STEPS=1 TOKENS=128 THREADS=1 \
         "$here/script/compare" out sonar.safetensors toy.model train.txt -- valid.txt >report 2>err
 }
 compare || fail "exit code $?"
@@ -45,7 +45,7 @@ for line in '| base | 2 |' '| quant_d | 1 |' '## story completion' '## Which dif
 done
 grep -qF '| base | base | 3.062M | ' report || fail "base has not the size that the others are to have"
 grep -q '^| base | base | .* | 1, 2 |' report || fail "the two seeds of base are not one row"
-[ "$(grep -c '^| base | [12] | 306[0-9]* | 2 |' report)" = 2 ] || fail "base was not trained twice, 2 steps each"
+[ "$(grep -c '^| base | [12] | 306[0-9]* | 1 |' report)" = 2 ] || fail "base was not trained twice, 1 step each"
 grep -qF '</html>' out/report.html || fail "no page"
 sum=$(cksum out/runs/*/metrics.jsonl out/eval/*/*/results.json)
 compare || fail "a second call: exit code $?"
