@@ -34,7 +34,7 @@ END
 
 compare() {
     LCM=$lcm FLOPS=1e6 SEEDS="1 2" MODELS="base llama:1 quant_d:1" CLOZE=cloze.jsonl SCORER=scorer/step_00000002/model.safetensors DOCUMENTS=1 \
-        COHERENCE_STEPS=11 LEAST_STEPS=1 PROBED_STEPS=1 TOKENS=128 THREADS=1 \
+        COHERENCE_STEPS=11 LEAST_STEPS=1 PROBED_STEPS=1 TOKENS=80 THREADS=1 \
         "$here/script/compare" out sonar.safetensors toy.model train.txt -- valid.txt >report 2>err
 }
 compare || fail "exit code $?"
