@@ -206,7 +206,8 @@ lcm_status lcm_sonar_net_load(lcm_ctx *ctx, lcm_sonar_net **out, lcm_st *st, con
         return s;
     }
     n->st = st;
-    return finish(load(ctx, n, &weights, config, parts), out, n, weights);
+    s = load(ctx, n, &weights, config, parts); /* before `weights` is read below: arguments have no order */
+    return finish(s, out, n, weights);
 }
 
 void lcm_sonar_net_free(lcm_sonar_net *n) {
