@@ -110,7 +110,7 @@ static lcm_status add_input(lcm_ctx *ctx, lcm_docs *d, const char *path) {
     if (S_ISDIR(sb.st_mode)) return add_folder(ctx, d, path);
     if (format == LCM_DOCS_AUTO) format = format_of_name(path);
     if (format == LCM_DOCS_AUTO)
-        LCM_FAIL(ctx, LCM_ERR_ARG, "'%s': the name ends neither in .txt nor .jsonl (.zst allowed); name the format", path);
+        LCM_FAIL(ctx, LCM_ERR_ARG, "'%s': the name of a text must end in .txt or .jsonl (.zst allowed)", path);
     return add_file(ctx, d, path, format, S_ISREG(sb.st_mode) ? sb.st_size : -1);
 }
 

@@ -85,6 +85,7 @@ speak="eval translate --sonar sonar.safetensors --source long.txt --source-lang 
 printf 'a b a b\nb b b b b\n\n' >long.txt
 expect 0 $speak --target long.txt -b 2
 says out "- skipped: 1"; says out "| left as it is | source to target | 2 | 1 | 100 | 100 |"; says out "| of the next line | target to source | 2 | 0 |"
+expect 1 $speak --target langs; says err "must end in .txt or .jsonl"
 expect 3 $speak --target extra.txt; expect 2 $speak; says err "--target"
 expect 1 $speak --target long.txt --target-lang deu_Latn; says err "'deu_Latn' is unknown"
 expect 1 eval reconstruct --sonar sonar.safetensors --presegmented --lang de right.txt; says err "'de' is unknown"
