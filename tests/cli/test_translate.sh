@@ -90,6 +90,11 @@ expect 3 $speak --target extra.txt; expect 2 $speak; says err "--target"
 expect 1 $speak --target long.txt --target-lang deu_Latn; says err "'deu_Latn' is unknown"
 expect 1 eval reconstruct --sonar sonar.safetensors --presegmented --lang de right.txt; says err "'de' is unknown"
 
+# ---- train: more languages than fit a short list, none is forgotten ----
+printf '{"kind": "sonar", "tokenizer": "spm.model", "langs": "%s", "parallel": true, "model": {"vocab_size": 40}}' \
+    "$(seq -s ' ' -f 'x%02g_Latn' 99)" >many.json
+expect 3 train -q many.json; says err "the tokeniser's 108 ids"
+
 # ---- score ----
 printf 'a b\tab\n\ta\nab ab\tb b\n' >pairs.tsv
 cut -f2 pairs.tsv >texts
