@@ -218,6 +218,27 @@ static void the_best_said_of_several_is_taken(void **state) {
     lcm_buf_free(&one);
 }
 
+/* Pieces that begin a word do not follow themselves; a text without doubles is decoded as ever. */
+static void doubled_words_are_blocked_on_request(void **state) {
+    fixture *f = *state;
+    static const char *const text[2] = {"Tom was very very happy.", "Tom was very happy."};
+    size_t len[2] = {strlen(text[0]), strlen(text[1])};
+    real *x = calloc(2 * (size_t)lcm_codec_dim(f->codec32), sizeof *x);
+    lcm_beam_opts beam = lcm_beam_opts_default();
+    lcm_buf plain = {0}, blocked = {0};
+    assert_non_null(x);
+    ok(f, lcm_codec_encode(f->ctx, x, NULL, f->codec32, text, len, 2, -1));
+    ok(f, lcm_codec_decode(f->ctx, &plain, NULL, f->codec32, x, 2, -1, &beam));
+    beam.block_doubles = true;
+    ok(f, lcm_codec_decode(f->ctx, &blocked, NULL, f->codec32, x, 2, -1, &beam));
+    assert_string_equal(plain.data, text[0]);
+    assert_null(strstr(blocked.data, "very very"));
+    assert_string_equal((const char *)blocked.data + strlen(blocked.data) + 1, text[1]);
+    free(x);
+    lcm_buf_free(&plain);
+    lcm_buf_free(&blocked);
+}
+
 /* f16 (the shipped file) and bf16 stay in the map; their vectors are those of the widened numbers. */
 static void sixteen_bits_are_their_numbers(void **state) {
     fixture *f = *state;
@@ -359,6 +380,7 @@ int main(void) {
                                        cmocka_unit_test(int8_keeps_vectors_and_texts),
                                        cmocka_unit_test(int8_gives_the_same_bits_alone_together_and_threaded),
                                        cmocka_unit_test(the_best_said_of_several_is_taken),
+                                       cmocka_unit_test(doubled_words_are_blocked_on_request),
                                        cmocka_unit_test(sixteen_bits_are_their_numbers),
                                        cmocka_unit_test(report_agrees_with_the_format),
                                        cmocka_unit_test(damaged_int8_files_are_refused),
