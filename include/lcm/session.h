@@ -29,7 +29,8 @@ LCM_API lcm_status lcm_session_encode(lcm_ctx *ctx, float *out, uint8_t *cut, lc
                                       const size_t *len, size_t n, const char *lang);
 
 /* How this session makes one vector of a sentence's states: the model's own way is what its decoder and all else
- * understand, the others are for study. LCM_ERR_ARG. */
+ * understand, the others are for study. LCM_ERR_ARG; also where another one would give vectors of another size, which it
+ * does if the model's pooling is attention with an embedding_dim of its own. */
 typedef enum lcm_pooling { LCM_POOLING_MODEL = 0, LCM_POOLING_MEAN, LCM_POOLING_MAX, LCM_POOLING_LAST } lcm_pooling;
 LCM_API lcm_status lcm_session_set_pooling(lcm_ctx *ctx, lcm_session *s, int pooling);
 

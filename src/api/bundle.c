@@ -170,9 +170,9 @@ static lcm_status load_model(lcm_ctx *ctx, lcm_bundle *b) {
     if (st == LCM_OK) st = read_prompt(ctx, b, &meta);
     lcm_model_meta_free(&meta);
     LCM_TRY(st);
-    if (b->model->embed_dim != b->sonar.config.model_dim)
+    if (b->model->embed_dim != lcm_sonar_dim(&b->sonar.config))
         LCM_FAIL(ctx, LCM_ERR_SHAPE, "'%s' reads concepts of %" PRId64 " numbers, the encoder gives %" PRId64, b->lcm_path,
-                 b->model->embed_dim, b->sonar.config.model_dim);
+                 b->model->embed_dim, lcm_sonar_dim(&b->sonar.config));
     return LCM_OK;
 }
 
@@ -201,7 +201,7 @@ static lcm_status load_llama(lcm_ctx *ctx, lcm_bundle *b, int parts) {
 static void fill_info(lcm_bundle *b) {
     b->info = (lcm_bundle_info){.sonar = b->sonar_path, .lcm = b->lcm_path[0] ? b->lcm_path : NULL,
                                 .end_of_text = b->model ? b->prompt.end_of_text : b->config.end_of_text, .lang = b->config.lang,
-                                .dim = b->sonar.config.model_dim, .kind = b->model ? b->model->type->name : NULL,
+                                .dim = lcm_sonar_dim(&b->sonar.config), .kind = b->model ? b->model->type->name : NULL,
                                 .max_concepts = b->model ? b->model->max_seq_len : 0, .generation = b->config.generate,
                                 .instructed = lcm_affixes_any(&b->prompt)};
     memcpy(b->info.space, b->sonar.space_hex, sizeof b->info.space);

@@ -139,7 +139,7 @@ static lcm_status run_file(lcm_ctx *ctx, result *out, const char *path, const te
     lcm_codec *codec = NULL;
     lcm_status st;
     LCM_TRY(lcm_sonar_load(ctx, &f, path, LCM_SONAR_BOTH));
-    out->dim = f.config.model_dim;
+    out->dim = lcm_sonar_dim(&f.config);
     st = dim && dim != out->dim ? lcm_fail(ctx, LCM_ERR_SHAPE, "'%s' has another width than the file before", path) : LCM_OK;
     if (st == LCM_OK) st = lcm_codec_new(ctx, &codec, &f);
     if (st == LCM_OK) st = run_codec(ctx, out, codec, t, foreign);

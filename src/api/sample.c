@@ -63,7 +63,7 @@ static lcm_status decode(lcm_ctx *ctx, json_t **out, lcm_codec *codec, const rea
 static lcm_status run_sonar(lcm_ctx *ctx, lcm_sample *out, const lcm_sonar_file *f, json_t *texts, const real *vectors) {
     lcm_codec *codec = NULL;
     json_t *decoded = NULL;
-    lcm_status st = alloc(ctx, out, (int64_t)json_array_size(texts), f->config.model_dim, false);
+    lcm_status st = alloc(ctx, out, (int64_t)json_array_size(texts), lcm_sonar_dim(&f->config), false);
     if (st == LCM_OK) st = lcm_codec_new(ctx, &codec, f);
     if (st == LCM_OK) st = encode(ctx, out, codec, texts);
     if (st == LCM_OK) st = decode(ctx, &decoded, codec, vectors ? vectors : out->vectors, out->n);

@@ -35,7 +35,7 @@ static lcm_status replay_sonar(lcm_ctx *ctx, lcm_selftest_report *r, const lcm_s
     lcm_sample then = {0}, now = {0};
     lcm_status status;
     LCM_TRY(lcm_sonar_load(ctx, &f, path, LCM_SONAR_BOTH));
-    status = lcm_sample_get(ctx, &then, st, true, f.config.model_dim);
+    status = lcm_sample_get(ctx, &then, st, true, lcm_sonar_dim(&f.config));
     if (status == LCM_OK) status = lcm_sample_replay_sonar(ctx, &now, &f, &then);
     if (status == LCM_OK) compare(r, &now, &then);
     lcm_sample_free(&then);

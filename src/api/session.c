@@ -104,9 +104,15 @@ lcm_status lcm_session_score(lcm_ctx *ctx, double *logp, int64_t *tokens, lcm_se
 }
 
 lcm_status lcm_session_set_pooling(lcm_ctx *ctx, lcm_session *s, int pooling) {
+    const lcm_sonar_config *c = &s->bundle->sonar.config;
+    int kind;
     LCM_TRY(lcm_session_needs(ctx, s, LCM_LOAD_ENCODER));
     if (pooling < LCM_POOLING_MODEL || pooling > LCM_POOLING_LAST) LCM_FAIL(ctx, LCM_ERR_ARG, "pooling %d", pooling);
-    lcm_codec_set_pooling(s->codec, pooling ? (lcm_pool)(LCM_POOL_MEAN + pooling - 1) : (lcm_pool)s->bundle->sonar.config.pooling);
+    kind = pooling ? (int)LCM_POOL_MEAN + pooling - 1 : c->pooling;
+    if (kind != c->pooling && lcm_sonar_dim(c) != c->model_dim)
+        LCM_FAIL(ctx, LCM_ERR_ARG, "pooling '%s' gives vectors of %" PRId64 " numbers, this model's have %" PRId64,
+                 lcm_sonar_pooling_names[kind], c->model_dim, lcm_sonar_dim(c));
+    lcm_codec_set_pooling(s->codec, kind);
     return LCM_OK;
 }
 

@@ -6,8 +6,6 @@
 
 #include "kernels/simd.h"
 
-const char *const lcm_pool_names[] = {"mean", "max", "last", NULL};
-
 void lcm_k_gather_fwd(real *y, const real *x, const int32_t *idx, int64_t R, int64_t C) {
     LCM_PARALLEL_FOR_IF(R * C > 65536)
     for (int64_t r = 0; r < R; r++) {

@@ -17,7 +17,6 @@ void lcm_k_embed_fwd(real *y, const real *E, const int32_t *id, real s, const re
 void lcm_k_add_rows_fwd(real *y, const real *x, const real *c, const int32_t *idx, int64_t R, int64_t C);
 
 typedef enum lcm_pool { LCM_POOL_MEAN = 0, LCM_POOL_MAX, LCM_POOL_LAST } lcm_pool;
-extern const char *const lcm_pool_names[];
 
 /* Pools rows off[s] … off[s+1]-1 of x (R,C) to y (n,C). arg (n,C) receives the row of the
  * maximum (max only, may be NULL). An empty segment gives zeros. */

@@ -11,7 +11,7 @@ enum { ID_EOS = 3, PASS_ROWS = 320 };
 
 struct lcm_codec {
     const lcm_sonar_file *file;
-    lcm_pool pooling;
+    int pooling;
     lcm_sonar_encoder *encoder; /* NULL: not loaded */
     lcm_arena *arena;           /* of a pass */
     lcm_ids ids;
@@ -27,7 +27,7 @@ lcm_status lcm_codec_new(lcm_ctx *ctx, lcm_codec **out, const lcm_sonar_file *fi
     *out = NULL;
     LCM_TRY(lcm_calloc(ctx, &c, 1, sizeof *c));
     c->file = file;
-    c->pooling = (lcm_pool)file->config.pooling;
+    c->pooling = file->config.pooling;
     c->arena = lcm_arena_new(1 << 16);
     if (c->arena == NULL) st = lcm_fail(ctx, LCM_ERR_NOMEM, "out of memory: codec");
     if (st == LCM_OK && (file->net->parts & LCM_SONAR_ENCODER)) st = lcm_sonar_encoder_new(ctx, &c->encoder, file->net);
@@ -50,9 +50,9 @@ void lcm_codec_free(lcm_codec *c) {
     free(c);
 }
 
-int64_t lcm_codec_dim(const lcm_codec *c) { return c->file->config.model_dim; }
+int64_t lcm_codec_dim(const lcm_codec *c) { return lcm_sonar_dim(&c->file->config); }
 
-void lcm_codec_set_pooling(lcm_codec *c, lcm_pool pooling) { c->pooling = pooling; }
+void lcm_codec_set_pooling(lcm_codec *c, int pooling) { c->pooling = pooling; }
 
 /* One packed pass over n sentences. */
 static lcm_status encode_pass(lcm_ctx *ctx, real *out, lcm_codec *c, const lcm_pieces *s, size_t n, int32_t lang) {

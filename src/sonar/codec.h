@@ -16,7 +16,7 @@ typedef struct lcm_codec lcm_codec;
 lcm_status lcm_codec_new(lcm_ctx *ctx, lcm_codec **out, const lcm_sonar_file *file);
 void lcm_codec_free(lcm_codec *c); /* NULL is allowed */
 int64_t lcm_codec_dim(const lcm_codec *c);
-void lcm_codec_set_pooling(lcm_codec *c, lcm_pool pooling); /* instead of the file's */
+void lcm_codec_set_pooling(lcm_codec *c, int pooling); /* instead of the file's; of one that gives lcm_codec_dim numbers */
 
 /* out (n, dim). cut (n, may be NULL) receives 1 for a sentence longer than the encoder's window
  * (max_seq_len + 2 tokens): its first tokens are encoded, as in the reference, without </s>.

@@ -80,7 +80,7 @@ lcm_status lcm_sonar_decoder_new(lcm_ctx *ctx, lcm_sonar_decoder **out, const lc
     st = allocate(ctx, d);
     if (st == LCM_OK)
         st = lcm_feed_reserve(ctx, &d->feed, lcm_max_i(max_rows, max_concepts),
-                              lcm_max_i(lcm_max_i(net->config.model_dim, net->config.ffn_inner_dim), net->config.input_dim), net->type);
+                              lcm_max_i(lcm_max_i(net->config.model_dim, net->config.ffn_inner_dim), lcm_sonar_dim(&net->config)), net->type);
     if (st) {
         lcm_sonar_decoder_free(d);
         return st;
@@ -97,7 +97,7 @@ void lcm_sonar_decoder_free(lcm_sonar_decoder *d) {
 }
 
 void lcm_sonar_decoder_begin(lcm_sonar_decoder *d, const real *concepts, int64_t n) {
-    int64_t D = d->net->config.model_dim, in = d->net->config.input_dim ? d->net->config.input_dim : D;
+    int64_t D = d->net->config.model_dim, in = lcm_sonar_dim(&d->net->config);
     LCM_ASSERT(n <= d->max_concepts && n <= d->max_rows);
     for (int64_t l = 0; l < d->net->config.decoder_layers; l++) {
         const lcm_net_layer *y = &d->net->dec[l];

@@ -17,7 +17,7 @@ lcm_status lcm_sonar_decoder_new(lcm_ctx *ctx, lcm_sonar_decoder **out, const lc
                                  int64_t max_rows, int64_t max_len);
 void lcm_sonar_decoder_free(lcm_sonar_decoder *d); /* NULL is allowed */
 
-/* Starts n sentences: concepts (n, input_dim). Row i begins on concept i. */
+/* Starts n sentences: concepts (n, E). Row i begins on concept i. */
 void lcm_sonar_decoder_begin(lcm_sonar_decoder *d, const real *concepts, int64_t n);
 
 /* Feeds token[r] to row r at the next position; returns the logits (rows, V), owned by d and valid

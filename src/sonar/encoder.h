@@ -16,8 +16,8 @@ void lcm_sonar_encoder_free(lcm_sonar_encoder *e); /* NULL is allowed */
 /* Tokens of a pass that keep its working memory in the caches: a good size, not a limit. */
 int64_t lcm_sonar_encoder_pass(const lcm_sonar_net *net);
 
-/* out (n, D). Memory of a pass is kept for the next. LCM_ERR_NOMEM. */
-lcm_status lcm_sonar_encoder_run(lcm_ctx *ctx, real *out, lcm_sonar_encoder *e, const lcm_sonar_batch *b,
-                                 lcm_pool pooling);
+/* pooling: the model's, which gives out (n, E), or another one of lcm_pool, (n, D). Memory of a pass is kept for the next.
+ * LCM_ERR_NOMEM. */
+lcm_status lcm_sonar_encoder_run(lcm_ctx *ctx, real *out, lcm_sonar_encoder *e, const lcm_sonar_batch *b, int pooling);
 
 #endif

@@ -61,8 +61,7 @@ static void run_pass(lcm_sonar_decoder *d, const job *j, double *logp, const int
 
 static lcm_status score(lcm_ctx *ctx, job *j, double *logp, int64_t *tokens, const real *concepts, const char *const *text,
                         const size_t *len, size_t n, int32_t lang) {
-    const lcm_sonar_config *c = &j->f->config;
-    int64_t in = c->input_dim ? c->input_dim : c->model_dim;
+    int64_t in = lcm_sonar_dim(&j->f->config);
     for (size_t i = 0, k; i < n; i += k) {
         lcm_sonar_decoder *d;
         int64_t longest = 1;

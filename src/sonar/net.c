@@ -119,6 +119,24 @@ static lcm_net_layer layer_of(const table *t, const lcm_sonar_layer *l) {
     return y;
 }
 
+static lcm_net_pooler_layer pooler_layer_of(const table *t, const lcm_pooler_layer *l) {
+    return (lcm_net_pooler_layer){
+        .self_norm = l->self_norm, .cross_norm = l->cross_norm, .ffn_norm = l->ffn_norm,
+        .self_v = weight_of(t, &l->self.v), .self_o = weight_of(t, &l->self.o),
+        .q = weight_of(t, &l->cross.q), .k = weight_of(t, &l->cross.k), .v = weight_of(t, &l->cross.v), .o = weight_of(t, &l->cross.o),
+        .inner = weight_of(t, &l->ffn.inner), .outer = weight_of(t, &l->ffn.out)};
+}
+
+static lcm_status assemble_pooler(lcm_ctx *ctx, lcm_net_pooler *n, const lcm_pooler *p, const table *t) {
+    if (p->layers == NULL) return LCM_OK;
+    n->sizes = p->sizes;
+    LCM_TRY(lcm_calloc(ctx, &n->layers, (size_t)p->sizes.layers, sizeof *n->layers));
+    for (int64_t l = 0; l < p->sizes.layers; l++) n->layers[l] = pooler_layer_of(t, &p->layers[l]);
+    n->query = weight_at(t, p->query);
+    n->out = weight_of(t, &p->out);
+    return LCM_OK;
+}
+
 static lcm_status assemble(lcm_ctx *ctx, lcm_sonar_net *n, const lcm_sonar *m, const table *t) {
     const lcm_sonar_config *c = &m->config;
     int64_t n_pos = c->max_seq_len + 2;
@@ -136,6 +154,7 @@ static lcm_status assemble(lcm_ctx *ctx, lcm_sonar_net *n, const lcm_sonar *m, c
         n->enc_embed = weight_at(t, m->enc_embed);
         for (int64_t l = 0; l < c->encoder_layers; l++) n->enc[l] = layer_of(t, &m->enc[l]);
         n->enc_norm = m->enc_norm;
+        LCM_TRY(assemble_pooler(ctx, &n->pooler, &m->pooler, t));
     }
     if (n->parts & LCM_SONAR_DECODER) {
         n->dec_embed = weight_at(t, m->dec_embed);
@@ -215,6 +234,7 @@ void lcm_sonar_net_free(lcm_sonar_net *n) {
     lcm_sonar_free(n->outline);
     free(n->enc);
     free(n->dec);
+    free(n->pooler.layers);
     free(n->positions);
     lcm_arena_free(n->own);
     lcm_st_close(n->st);

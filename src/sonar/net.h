@@ -14,12 +14,24 @@ typedef struct lcm_net_layer {
     lcm_matrix q, k, v, o, cross_v, cross_o, inner, outer; /* cross: decoder only */
 } lcm_net_layer;
 
+typedef struct lcm_net_pooler_layer {
+    lcm_norm self_norm, cross_norm, ffn_norm;
+    lcm_matrix self_v, self_o, q, k, v, o, inner, outer; /* q … o: cross-attention */
+} lcm_net_pooler_layer;
+
+typedef struct lcm_net_pooler {
+    lcm_pooler_sizes sizes;
+    lcm_matrix query, out;
+    lcm_net_pooler_layer *layers; /* NULL: another pooling */
+} lcm_net_pooler;
+
 typedef struct lcm_sonar_net {
     lcm_sonar_config config;
     int parts;
     lcm_matrix enc_embed, dec_embed;
     lcm_net_layer *enc, *dec;
     lcm_norm enc_norm, dec_norm;
+    lcm_net_pooler pooler;
     real *positions;      /* as lcm_sonar's */
     int64_t parameters;
     lcm_matrix_type type; /* the one that asks most of lcm_feed_reserve */

@@ -61,9 +61,9 @@ static lcm_status open_codebooks(lcm_ctx *ctx, state *s, config *c) {
         LCM_FAIL(ctx, LCM_ERR_ARG, "config.rvq: needs a model to start from (init) and task.objective.freeze_encoder");
     LCM_TRY(lcm_rvq_load(ctx, &s->rvq, c->rvq));
     LCM_TRY(lcm_rvq_check_space(ctx, &s->rvq, c->rvq, s->space, c->init));
-    if (s->rvq.rvq.config.dim != s->model->config.model_dim)
+    if (s->rvq.rvq.config.dim != lcm_sonar_dim(&s->model->config))
         LCM_FAIL(ctx, LCM_ERR_SHAPE, "'%s' is for concepts of %lld channels, the model's have %lld", c->rvq,
-                 (long long)s->rvq.rvq.config.dim, (long long)s->model->config.model_dim);
+                 (long long)s->rvq.rvq.config.dim, (long long)lcm_sonar_dim(&s->model->config));
     s->map = lcm_rvq_map_make(&s->rvq, c->rvq_cut_prob, c->rvq_cut_from);
     c->task.objective.map = &s->map.map;
     return LCM_OK;

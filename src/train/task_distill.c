@@ -35,7 +35,7 @@ typedef struct task_distill {
 
 /* y (n, D): what the teacher makes of the targets; those of one language that follow each other in one call. */
 static lcm_status teach(lcm_ctx *ctx, task_distill *s, real *y, const lcm_sonar_data *d, const int64_t *items, int64_t n) {
-    int64_t D = s->student->config.model_dim;
+    int64_t D = lcm_sonar_dim(&s->student->config);
     LCM_TRY(lcm_grow(ctx, &s->targets, &s->targets_cap, (size_t)n, sizeof *s->targets));
     for (int64_t i = 0; i < n;) {
         int64_t first = i;
@@ -77,7 +77,7 @@ static void report(lcm_task_loss *out, const lcm_loss *l, const real *z, const r
 
 static lcm_status compare(lcm_ctx *ctx, task_distill *s, lcm_tape *t, const lcm_sonar_data *d, const int64_t *items, int64_t n,
                           lcm_task_loss *out) {
-    int64_t D = s->student->config.model_dim;
+    int64_t D = lcm_sonar_dim(&s->student->config);
     real *y = lcm_tape_alloc(t, (size_t)(n * D) * sizeof *y), *w = lcm_tape_alloc(t, (size_t)n * sizeof *w);
     lcm_sonar_packer p;
     lcm_tensor *z;
@@ -144,10 +144,16 @@ static lcm_status seek(lcm_ctx *ctx, void *self, const int64_t state[LCM_TASK_ST
     return lcm_batches_seek(ctx, ((task_distill *)self)->batches, (lcm_batches_state){state[0], state[1]});
 }
 
-/* A norm's output has deviation 1, the concepts of the released SONAR .007: the way there would take most of a training. */
+static void scale_values(lcm_tensor *t, double s) {
+    for (int64_t i = 0; i < t->rows * t->cols; i++) t->x[i] = (real)(s * (double)t->x[i]);
+}
+
+/* A norm's output has deviation 1, that of the pooler's projection behind it 1/sqrt(3) (weights U(+-1/sqrt(E))), the concepts of
+ * the released SONAR .007: the way there would take most of a training. */
 static lcm_status match_scale(lcm_ctx *ctx, task_distill *s) {
-    int64_t D = s->student->config.model_dim, n = s->train.target->n < SCALE_ITEMS ? s->train.target->n : SCALE_ITEMS, items[SCALE_ITEMS];
-    lcm_tensor *w = s->student->enc_norm.w;
+    int64_t D = lcm_sonar_dim(&s->student->config), n = s->train.target->n < SCALE_ITEMS ? s->train.target->n : SCALE_ITEMS, items[SCALE_ITEMS];
+    const lcm_pooler *pooler = &s->student->pooler;
+    double deviation;
     real *y;
     lcm_status st;
     for (int64_t i = 0; i < n; i++) items[i] = i;
@@ -157,7 +163,11 @@ static lcm_status match_scale(lcm_ctx *ctx, task_distill *s) {
     free(y);
     LCM_TRY(st);
     if (!(s->scale2 > 0) || !isfinite(s->scale2)) LCM_FAIL(ctx, LCM_ERR_NUMERIC, "the teacher's concepts are zero or not finite");
-    for (int64_t i = 0; i < w->rows * w->cols; i++) w->x[i] = (real)sqrt(s->scale2 / (double)D);
+    deviation = sqrt(s->scale2 / (double)D);
+    if (pooler->layers) {
+        scale_values(pooler->out.w, sqrt(3) * deviation);
+        scale_values(pooler->out.b, sqrt(3) * deviation);
+    } else scale_values(s->student->enc_norm.w, deviation); /* its initial values are 1 */
     return LCM_OK;
 }
 

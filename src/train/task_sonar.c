@@ -141,6 +141,7 @@ lcm_status lcm_task_sonar_new(lcm_ctx *ctx, lcm_task **out, const lcm_task_sonar
     if (config->objective.freeze_encoder) {
         lcm_params_freeze(&model->params, "encoder", true);
         lcm_params_freeze(&model->params, "layer_norm", true);
+        lcm_params_freeze(&model->params, "pooler", true);
         /* a shared table is part of the encoder: training it would move the space */
         if (model->enc_embed == model->dec_embed) lcm_params_freeze(&model->params, "decoder_frontend.embed", true);
     }

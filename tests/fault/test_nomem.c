@@ -30,16 +30,15 @@ static double step(lcm_tape *t, lcm_sonar *m) {
     return loss.sum;
 }
 
-static void step_out_of_memory(void **state) {
+static void run_out_of_memory(int pooling) {
     lcm_sonar_config c = {.model_dim = 8, .encoder_layers = 1, .decoder_layers = 1, .attn_heads = 2, .ffn_inner_dim = 12,
-                          .vocab_size = 10, .max_seq_len = 8, .pooling = LCM_POOL_MAX, .share_embeddings = true,
+                          .vocab_size = 10, .max_seq_len = 8, .pooling = pooling, .pooler_layers = 1, .share_embeddings = true,
                           .dropout = 0.1};
     lcm_ctx *ctx = lcm_ctx_new();
     lcm_sonar *m;
     lcm_tape *t = lcm_tape_new(ctx, 1 << 20);
     double want;
     int failures = 0;
-    (void)state;
     assert_int_equal(lcm_sonar_new(ctx, &m, &c, LCM_SONAR_BOTH, true), LCM_OK);
     lcm_params_init(&m->params, 1);
     want = step(t, m);
@@ -67,6 +66,12 @@ static void step_out_of_memory(void **state) {
     assert_true(failures > 100);
     lcm_sonar_free(m);
     lcm_ctx_free(ctx);
+}
+
+static void step_out_of_memory(void **state) {
+    (void)state;
+    run_out_of_memory(LCM_POOL_MAX);
+    run_out_of_memory(LCM_SONAR_ATTENTION);
 }
 
 /* Parameters that do not fit: nothing is handed out, and the message says how much it was. */

@@ -1,11 +1,12 @@
 /* Configurations over arbitrary bytes: a line of JSON, then lines of overrides "a.b=value". Every kind of
- * model and the trainer read it; what they accept is written, read and written again, the same. The bytes also
+ * model, SONAR and the trainer read it; what they accept is written, read and written again, the same. The bytes also
  * stand as the bundle.json of a folder without models, which never opens. */
 
 #include "target.h"
 
 #include "lcm/bundle.h"
 #include "lcm/registry.h"
+#include "sonar/model.h"
 #include "train/trainer.h"
 
 /* Default values in dst; overwritten where `given` says so. */
@@ -28,6 +29,9 @@ static void read_config(lcm_ctx *ctx, const lcm_field *fields, const void *defau
 
 static void read_all(lcm_ctx *ctx, const json_t *given) {
     lcm_trainer_config trainer = lcm_trainer_config_default();
+    lcm_sonar_config sonar = lcm_sonar_config_default();
+    read_config(ctx, lcm_sonar_config_fields, &sonar, sizeof sonar, given);
+    if (lcm_config_read(ctx, &sonar, lcm_sonar_config_fields, given, "config") == LCM_OK) (void)lcm_sonar_config_check(ctx, &sonar);
     read_config(ctx, lcm_trainer_fields, &trainer, sizeof trainer, given);
     for (const lcm_model_type *t = lcm_model_types; t->name; t++) {
         void *defaults = calloc(1, t->config_size);

@@ -10,7 +10,7 @@
 
 #include "harness/sonar_toy.h"
 #include "kernels/xent.h"
-#include "sonar/model.h"
+#include "sonar/encoder.h"
 
 enum { D = 32, V = 40, MAX_T = 96 };
 static const double TOL = 1e-5;
@@ -147,9 +147,41 @@ static void encoder_poolings(void **state) {
         lcm_tensor *y;
         lcm_tape_reset(tape, (lcm_tape_opts){.record = false});
         y = lcm_sonar_encode_fwd(tape, m, &p.b);
-        assert_close(y->x, golden_real(gold, NULL, "enc.pool_%s", lcm_pool_names[kind]), p.b.n * D, TOL);
+        assert_close(y->x, golden_real(gold, NULL, "enc.pool_%s", lcm_sonar_pooling_names[kind]), p.b.n * D, TOL);
         lcm_sonar_free(m);
     }
+}
+
+/* Two layers, three heads, and concepts wider than the encoder; the training pass and inference. */
+static void encoder_attention(void **state) {
+    enum { E = 48 };
+    lcm_sonar_config c = toy_encoder(2, LCM_SONAR_ATTENTION);
+    const real *want = golden_real(gold, NULL, "encattn.pool");
+    lcm_sonar *m;
+    lcm_sonar_net *net;
+    lcm_sonar_encoder *encoder;
+    lcm_tensor *y;
+    packed p;
+    real got[16 * E];
+    (void)state;
+    c.embedding_dim = E;
+    c.pooler_layers = 2;
+    c.pooler_heads = 3;
+    c.pooler_ffn_inner_dim = 96;
+    m = model_new(&c, LCM_SONAR_ENCODER, "encattn/", "encattn_keys");
+    pack(&p, "enc_seqs");
+    lcm_tape_reset(tape, (lcm_tape_opts){.record = false});
+    compare_packed(lcm_sonar_encoder_states(tape, m, &p.b)->x, &p, D, "encattn.encoded");
+    y = lcm_sonar_encode_fwd(tape, m, &p.b);
+    assert_true(y->rows == p.b.n && y->cols == E);
+    assert_close(y->x, want, p.b.n * E, TOL);
+    assert_ok(ctx, lcm_sonar_net_view(ctx, &net, m));
+    assert_ok(ctx, lcm_sonar_encoder_new(ctx, &encoder, net));
+    assert_ok(ctx, lcm_sonar_encoder_run(ctx, got, encoder, &p.b, LCM_SONAR_ATTENTION));
+    assert_close(got, want, p.b.n * E, TOL);
+    lcm_sonar_encoder_free(encoder);
+    lcm_sonar_net_free(net);
+    lcm_sonar_free(m);
 }
 
 static void check_decoder(const char *prefix, const char *key_table, int64_t input_dim, const real *emb, bool all) {
@@ -198,8 +230,8 @@ static void decoder_of_narrow_concepts(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(encoder_positions_and_frontend), cmocka_unit_test(encoder_states),
-        cmocka_unit_test(encoder_poolings),               cmocka_unit_test(decoder),
-        cmocka_unit_test(decoder_of_narrow_concepts),
+        cmocka_unit_test(encoder_poolings),               cmocka_unit_test(encoder_attention),
+        cmocka_unit_test(decoder),                        cmocka_unit_test(decoder_of_narrow_concepts),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -133,11 +133,12 @@ static void check_sonar(bool share, int pooling, double dropout, double smoothin
     lcm_sonar_config c = {.model_dim = 8, .encoder_layers = 2, .decoder_layers = 2, .attn_heads = 2, .ffn_inner_dim = 12,
                           .vocab_size = 10, .max_seq_len = 8, .pooling = pooling, .share_embeddings = share,
                           .dropout = dropout};
+    if (pooling == LCM_SONAR_ATTENTION) c.embedding_dim = 12, c.pooler_layers = 2, c.pooler_heads = 3, c.pooler_ffn_inner_dim = 10;
     sonar_problem p = {.enc = {2, 8, enc_ids, enc_off, enc_pos, seg, NULL},
                        .dec = {2, 8, dec_ids, dec_off, dec_pos, seg, causal}, .target = target, .smoothing = smoothing};
     if (lcm_sonar_new(ctx, &p.m, &c, LCM_SONAR_BOTH, true) != LCM_OK) fail_msg("%s", lcm_ctx_message(ctx));
     fill(&p.m->params);
-    check_params(&p.m->params, run_sonar, &p, NULL, 0, "self_attn.k_proj.bias");
+    check_params(&p.m->params, run_sonar, &p, NULL, 0, "_attn.k_proj.bias");
     lcm_sonar_free(p.m);
 }
 
@@ -148,6 +149,8 @@ static void sonar_autoencoder(void **state) {
     check_sonar(true, LCM_POOL_MAX, 0, 0.1);
     check_sonar(true, LCM_POOL_LAST, 0, 0);
     check_sonar(true, LCM_POOL_MEAN, 0.2, 0.1);
+    check_sonar(true, LCM_SONAR_ATTENTION, 0, 0);
+    check_sonar(false, LCM_SONAR_ATTENTION, 0.2, 0.1);
 }
 
 int main(void) {
