@@ -204,22 +204,27 @@ static entry *find_embed(const job *j, int k) {
 
 /* ---- Configuration ---- */
 
-static int64_t count_layers(const source *s, int k) {
+/* Layers of a stack: "encoder.", "decoder.", "pooler.decoder." */
+static int64_t count_layers(const source *s, const char *stack) {
     int64_t most = 0;
     for (size_t i = 0; s && i < s->n; i++) {
-        const char *rest = s->entries[i].name + 8;
-        if (!starts(s->entries[i].name, part_names[k]) || rest[-1] != '.' || layer_prefix(rest) == 0) continue;
+        const char *rest = s->entries[i].name + strlen(stack);
+        if (!starts(s->entries[i].name, stack) || layer_prefix(rest) == 0) continue;
         if (strtoll(rest + 7, NULL, 10) >= most) most = strtoll(rest + 7, NULL, 10) + 1;
     }
     return most;
 }
 
-static int64_t dim_of(const job *j, int k, const char *tail, int which) {
-    char name[96];
-    const entry *e;
-    snprintf(name, sizeof name, "%s.layers.0.%s", part_names[k], tail);
-    e = find(j->of[k], name);
+#define FFN "layers.0.ffn.inner_proj.weight"
+
+static int64_t dim_of(const source *s, const char *name, int which) {
+    const entry *e = find(s, name);
     return e && e->t->ndim == 2 ? e->t->dims[which] : 0;
+}
+
+static lcm_status no_heads(lcm_ctx *ctx, const char *what, int64_t width, const char *key) {
+    return lcm_fail(ctx, LCM_ERR_ARG, "no tensor shows the number of %s, and width %lld is no multiple of 64: set %s", what,
+                    (long long)width, key);
 }
 
 static lcm_status override(lcm_ctx *ctx, job *j) {
@@ -227,29 +232,53 @@ static lcm_status override(lcm_ctx *ctx, job *j) {
     lcm_status st = config ? LCM_OK : lcm_fail(ctx, LCM_ERR_NOMEM, "out of memory: configuration");
     for (size_t i = 0; st == LCM_OK && i < j->opts->n_set; i++) st = lcm_json_override(ctx, config, j->opts->set[i]);
     if (st == LCM_OK && json_integer_value(json_object_get(config, "attn_heads")) == 0)
-        st = lcm_fail(ctx, LCM_ERR_ARG, "no tensor shows the number of attention heads, and width %lld is no multiple of 64: set attn_heads",
-                      (long long)j->config.model_dim);
+        st = no_heads(ctx, "attention heads", j->config.model_dim, "attn_heads");
     if (st == LCM_OK) st = lcm_config_read(ctx, &j->config, lcm_sonar_config_fields, config, "configuration");
+    if (st == LCM_OK && j->config.pooling == LCM_SONAR_ATTENTION && j->config.pooler_heads == 0)
+        st = no_heads(ctx, "the pooler's heads", lcm_sonar_dim(&j->config), "pooler_heads");
     json_decref(config);
     return st;
+}
+
+static int64_t heads_of(int64_t width) { return width % 64 ? 0 : width / 64; }
+
+static bool has_pooler(const source *s) {
+    for (size_t i = 0; s && i < s->n; i++)
+        if (starts(s->entries[i].name, "pooler.")) return true;
+    return false;
+}
+
+static lcm_status infer_pooler(lcm_ctx *ctx, lcm_sonar_config *c, const source *encoder) {
+    static const char query[] = "pooler.decoder_frontend.embed.weight";
+    int64_t E;
+    if (!has_pooler(encoder)) return LCM_OK;
+    E = dim_of(encoder, query, 1);
+    if (E == 0) LCM_FAIL(ctx, LCM_ERR_NOTFOUND, "'%s': no matrix '%s'", encoder->label, query);
+    c->pooling = LCM_SONAR_ATTENTION;
+    c->embedding_dim = E == c->model_dim ? 0 : E;
+    c->pooler_layers = count_layers(encoder, "pooler.decoder.");
+    c->pooler_heads = heads_of(E);
+    c->pooler_ffn_inner_dim = dim_of(encoder, "pooler.decoder." FFN, 0);
+    return LCM_OK;
 }
 
 static lcm_status infer_config(lcm_ctx *ctx, job *j) {
     lcm_sonar_config *c = &j->config;
     int k = j->of[0] == NULL; /* sizes are read from this part; the other one is checked by its shapes */
     const entry *embed = find_embed(j, k);
-    int64_t input = dim_of(j, 1, "encoder_decoder_attn.v_proj.weight", 1);
+    int64_t input = dim_of(j->of[1], "decoder.layers.0.encoder_decoder_attn.v_proj.weight", 1);
     *c = lcm_sonar_config_default();
     if (embed == NULL || embed->t->ndim != 2) LCM_FAIL(ctx, LCM_ERR_NOTFOUND, "'%s': no embedding of the %s", j->of[k]->label, part_names[k]);
     c->vocab_size = embed->t->dims[0];
     c->model_dim = embed->t->dims[1];
-    c->encoder_layers = count_layers(j->of[0], 0);
-    c->decoder_layers = count_layers(j->of[1], 1);
+    c->encoder_layers = count_layers(j->of[0], "encoder.");
+    c->decoder_layers = count_layers(j->of[1], "decoder.");
     if (j->of[0] == NULL) c->encoder_layers = c->decoder_layers; /* without meaning, but in range */
     if (j->of[1] == NULL) c->decoder_layers = c->encoder_layers;
-    c->ffn_inner_dim = dim_of(j, k, "ffn.inner_proj.weight", 0);
-    c->input_dim = input == c->model_dim ? 0 : input;
-    c->attn_heads = c->model_dim % 64 ? 0 : c->model_dim / 64;
+    c->ffn_inner_dim = dim_of(j->of[k], k ? "decoder." FFN : "encoder." FFN, 0);
+    LCM_TRY(infer_pooler(ctx, c, j->of[0]));
+    c->input_dim = input == lcm_sonar_dim(c) ? 0 : input;
+    c->attn_heads = heads_of(c->model_dim);
     c->max_seq_len = 512;
     c->share_embeddings = false;
     c->dropout = 0;
@@ -330,22 +359,22 @@ static lcm_status add_param(lcm_ctx *ctx, job *j, const lcm_param *p) {
     return lcm_import_add(ctx, &j->imp, p, s->file, e->t, table && s->fairseq);
 }
 
-/* Cross-attention to a single vector: what has no influence must at least look right. */
+/* Attention to a single vector: what has no influence must at least look right. */
 static lcm_status check_dead(lcm_ctx *ctx, const job *j, const entry *e) {
     const lcm_sonar_config *c = &j->config;
-    int64_t D = c->model_dim, in = c->input_dim ? c->input_dim : D, layer;
-    const char *tail = e->name + 8;
-    size_t n = layer_prefix(tail);
-    if (starts(e->name, "pooler.")) LCM_FAIL(ctx, LCM_ERR_UNSUPPORTED, "attention pooling ('%.80s') is not implemented", e->t->name);
+    bool pooler = starts(e->name, "pooler.decoder."), decoder = starts(e->name, "decoder.");
+    int64_t layers = pooler ? j->model->pooler.sizes.layers : decoder ? c->decoder_layers : 0;
+    int64_t D = pooler ? lcm_sonar_dim(c) : c->model_dim;
+    const char *tail = e->name + (pooler ? 15 : 8), *attn = pooler ? "self_attn" : "encoder_decoder_attn";
+    size_t n = layer_prefix(tail), k = strlen(attn);
     if (starts(e->name, "encoder.layer_norm."))
         LCM_FAIL(ctx, LCM_ERR_UNSUPPORTED, "'%.80s': an encoder with a final norm of its own (normalize_before) is not implemented", e->t->name);
-    layer = n ? strtoll(tail + 7, NULL, 10) : -1;
-    if (starts(e->name, "decoder.") && layer >= 0 && layer < c->decoder_layers) {
-        tail += n;
-        if (strcmp(tail, "encoder_decoder_attn.q_proj.weight") == 0) return lcm_import_shape(ctx, e->t, D, D, false);
-        if (strcmp(tail, "encoder_decoder_attn.k_proj.weight") == 0) return lcm_import_shape(ctx, e->t, D, in, false);
-        if (strcmp(tail, "encoder_decoder_attn.q_proj.bias") == 0 || strcmp(tail, "encoder_decoder_attn.k_proj.bias") == 0 ||
-            strcmp(tail, "encoder_decoder_attn_layer_norm.weight") == 0 || strcmp(tail, "encoder_decoder_attn_layer_norm.bias") == 0)
+    if (n && strtoll(tail + 7, NULL, 10) < layers && starts(tail + n, attn)) {
+        tail += n + k;
+        if (strcmp(tail, ".q_proj.weight") == 0) return lcm_import_shape(ctx, e->t, D, D, false);
+        if (strcmp(tail, ".k_proj.weight") == 0) return lcm_import_shape(ctx, e->t, D, lcm_sonar_dim(c), false);
+        if (strcmp(tail, ".q_proj.bias") == 0 || strcmp(tail, ".k_proj.bias") == 0 ||
+            (decoder && (strcmp(tail, "_layer_norm.weight") == 0 || strcmp(tail, "_layer_norm.bias") == 0)))
             return lcm_import_shape(ctx, e->t, 1, D, true);
     }
     LCM_FAIL(ctx, LCM_ERR_FORMAT, "tensor '%.200s' is not part of a SONAR model", e->t->name);
@@ -406,6 +435,9 @@ static lcm_status import(lcm_ctx *ctx, job *j, const char *path) {
     lcm_log(ctx, LCM_LOG_INFO, "SONAR: width %lld, %lld + %lld layers, %lld heads, vocabulary %lld, %d languages",
             (long long)c->model_dim, (long long)(j->of[0] ? c->encoder_layers : 0), (long long)(j->of[1] ? c->decoder_layers : 0),
             (long long)c->attn_heads, (long long)c->vocab_size, lcm_tokenizer_n_langs(j->tok));
+    if (j->model->pooler.layers)
+        lcm_log(ctx, LCM_LOG_INFO, "attention pooling: %lld layers, %lld heads, concepts of %lld numbers", (long long)c->pooler_layers,
+                (long long)c->pooler_heads, (long long)lcm_sonar_dim(c));
     LCM_TRY(lcm_import_check(ctx, &j->imp, j->opts->dtype));
     return write_file(ctx, j, path);
 }
