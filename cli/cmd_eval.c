@@ -338,9 +338,11 @@ static int next(cli *c, lcm_eval_next_opts *o, const cli_list *models, const cha
 }
 
 static int run_next(cli *c, int argc, char **argv) {
-    enum { OWN = 12 };
+    enum { OWN = 13 + CLI_SERVER_ROWS };
     lcm_eval_next_opts o = lcm_eval_next_defaults();
-    const char *seeds = "1";
+    const char *seeds = "1", *scorer_model = NULL;
+    cli_server_opts server = CLI_SERVER_DEFAULTS;
+    cli_scorer scorer;
     cli_list models = {0};
     bool as_json = false;
     cli_option table[OWN + N_SAMPLING + 1] = {
@@ -349,7 +351,8 @@ static int run_next(cli *c, int argc, char **argv) {
         CLI_STRING("cloze", 0, &o.cloze, "FILE", "story cloze items, .jsonl or .jsonl.zst"),
         CLI_LIST("lcm", 0, &models, "FILE", "concept model; may be repeated"),
         CLI_STRING("train-store", 0, &o.train_store, "DIR", "what the baselines mean and nearest learn from"),
-        CLI_STRING("scorer", 0, &o.scorer, "FILE", "token model of mi, a file of kind llama"),
+        CLI_ROWS_SCORER(o.scorer, scorer_model),
+        CLI_ROWS_SERVER(server),
         ROW_SEEDS(seeds),
         CLI_INT("max-docs", 0, &o.max_docs, 0, 1e9, "the store's first so many documents; 0: all"),
         CLI_INT("max-len", 0, &o.max_len, 2, 1e6, "longer documents are wrapped"),
@@ -359,7 +362,11 @@ static int run_next(cli *c, int argc, char **argv) {
     };
     int code;
     sampling_options(table + OWN, &o.generation);
-    code = cli_parse(c, argc, argv, table) ? next(c, &o, &models, seeds, as_json) : c->exit_code;
+    if (!cli_parse(c, argc, argv, table)) code = c->exit_code;
+    else {
+        code = cli_eval_scorer(c, &o.scorer, &o.remote_scorer, &scorer, scorer_model, &server);
+        if (code == CLI_OK) code = next(c, &o, &models, seeds, as_json);
+    }
     cli_list_free(&models);
     return code;
 }

@@ -20,9 +20,9 @@ typedef struct pair {
 typedef struct options {
     lcm_eval_run_opts o;
     cli_list models, baselines, data, urls, url_models, judges, judge_prompts;
-    const char *seeds, *key_env;
-    double timeout, judge_low, judge_high;
-    int64_t attempts;
+    const char *seeds, *scorer_model;
+    cli_server_opts server;
+    double judge_low, judge_high;
     bool as_json;
 } options;
 
@@ -32,6 +32,7 @@ typedef struct systems {
     lcm_eval_remote remote[MAX_SYSTEMS];
     lcm_eval_judge judge[MAX_SYSTEMS];
     cli_openai served[MAX_SYSTEMS], judging[MAX_SYSTEMS];
+    cli_scorer scorer;
     char *prompts[MAX_SYSTEMS];
     const char *baselines[MAX_SYSTEMS];
     char baseline_text[4096];
@@ -87,16 +88,37 @@ static int split_baselines(cli *c, systems *s, const cli_list *list) {
 
 /* ---- servers ---- */
 
-static int open_server(cli *c, cli_openai *out, const options *opts, const pair *p, const char *option, const pair *model_names, size_t n) {
+int cli_eval_server(cli *c, cli_openai *out, const char *option, const char *url, const cli_server_opts *opts) {
     const char *key = opts->key_env ? getenv(opts->key_env) : NULL;
-    if (!cli_openai_open(out, p->value)) return cli_usage_error(c, "--%s: '%s' is no http:// or https:// address", option, p->value);
+    if (!cli_openai_open(out, url)) return cli_usage_error(c, "--%s: '%s' is no http:// or https:// address", option, url);
     if (opts->key_env && (key == NULL || *key == '\0')) return cli_usage_error(c, "--key-env: the variable '%s' is not set", opts->key_env);
     out->http.bearer = key;
     out->http.seconds = opts->timeout;
     out->http.attempts = (int)opts->attempts;
+    return CLI_OK;
+}
+
+int cli_eval_scorer(cli *c, const char **file, const lcm_eval_scorer **remote, cli_scorer *room, const char *model,
+                    const cli_server_opts *opts) {
+    cli_openai *server = &room->server;
+    int code;
+    if (*file == NULL || strstr(*file, "://") == NULL)
+        return model ? cli_usage_error(c, "--scorer-model: --scorer names no address") : CLI_OK;
+    code = cli_eval_server(c, server, "scorer", *file, opts);
+    if (code) return code;
+    if (server->chat) return cli_usage_error(c, "--scorer: '%s': a chat does not tell how likely a given text is", *file);
+    server->model = model;
+    room->scorer = (lcm_eval_scorer){.url = server->url, .model = server->served, .score = cli_openai_score, .user = server};
+    *remote = &room->scorer;
+    *file = NULL;
+    return CLI_OK;
+}
+
+static int open_server(cli *c, cli_openai *out, const options *opts, const pair *p, const char *option, const pair *model_names, size_t n) {
+    int code = cli_eval_server(c, out, option, p->value, &opts->server);
     for (size_t i = 0; i < n; i++)
         if (strcmp(model_names[i].name, p->name) == 0) out->model = model_names[i].value;
-    return CLI_OK;
+    return code;
 }
 
 static int open_judge(cli *c, systems *s, size_t i, const options *opts, const pair *prompts) {
@@ -179,6 +201,7 @@ static int run(cli *c, options *opts, systems *s) {
     int code = cli_eval_seeds(c, &seeds, opts->seeds, &o->seeds, &o->n_seeds);
     if (code == CLI_OK && !(opts->judge_low < opts->judge_high)) code = cli_usage_error(c, "--judge-range: the lowest mark is not below the highest");
     if (code == CLI_OK) code = open_systems(c, s, opts);
+    if (code == CLI_OK) code = cli_eval_scorer(c, &o->scorer, &o->remote_scorer, &s->scorer, opts->scorer_model, &opts->server);
     if (code) return code;
     o->task = c->args[0];
     o->data = opts->data.items;
@@ -196,7 +219,7 @@ static int run(cli *c, options *opts, systems *s) {
 }
 
 int cli_eval_run(cli *c, int argc, char **argv) {
-    options opts = {.o = lcm_eval_run_defaults(), .seeds = "1", .timeout = 120, .attempts = 4, .judge_low = 0, .judge_high = 5};
+    options opts = {.o = lcm_eval_run_defaults(), .seeds = "1", .server = CLI_SERVER_DEFAULTS, .judge_low = 0, .judge_high = 5};
     const cli_option table[] = {
         CLI_LIST("model", 'm', &opts.models, "[NAME=]PATH", "bundle; may be repeated, as may all that name systems"),
         CLI_LIST("baseline", 'b', &opts.baselines, "NAME,…", "copy-last, lead-K, mean, nearest; next: truth, too"),
@@ -206,15 +229,13 @@ int cli_eval_run(cli *c, int argc, char **argv) {
         CLI_LIST("judge-prompt", 0, &opts.judge_prompts, "NAME=FILE", "its prompt, with {context} and {text}"),
         CLI_REAL("judge-low", 0, &opts.judge_low, -1e9, 1e9, "lowest mark"),
         CLI_REAL("judge-high", 0, &opts.judge_high, -1e9, 1e9, "highest mark"),
-        CLI_STRING("key-env", 0, &opts.key_env, "VARIABLE", "environment variable that holds the key of the servers"),
-        CLI_REAL("timeout", 0, &opts.timeout, 0.01, 86400, "seconds for one answer of a server"),
-        CLI_INT("attempts", 0, &opts.attempts, 1, 100, "tries per request, with growing pauses"),
+        CLI_ROWS_SERVER(opts.server),
         CLI_LIST("data", 0, &opts.data, "FILE", "in place of the data that the task names; may be repeated"),
         CLI_STRING("sonar", 0, &opts.o.sonar, "FILE", "autoencoder of baselines and measures, if not the first model's"),
         CLI_STRING("train-store", 0, &opts.o.train_store, "DIR", "what the baselines mean and nearest learn from"),
         CLI_STRING("coherence", 0, &opts.o.coherence, "FILE", "discriminator for the metric coherence"),
         CLI_STRING("fluency", 0, &opts.o.fluency, "FILE", "calibration for the metric fluency (lcm eval fluency)"),
-        CLI_STRING("scorer", 0, &opts.o.scorer, "FILE", "token model of mi and mi_compat, a file of kind llama (not cloze)"),
+        CLI_ROWS_SCORER(opts.o.scorer, opts.scorer_model),
         CLI_STRING("seeds", 0, &opts.seeds, "N,N", "one evaluation each, of systems that draw"),
         CLI_INT("max-documents", 'n', &opts.o.max_documents, 0, 1e9, "the first so many; 0: as the task says"),
         CLI_STRING("out", 'o', &opts.o.out, "DIR", "folder for results, reports and texts"),

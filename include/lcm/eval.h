@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "lcm/bundle.h"
+#include "lcm/eval_scorer.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -88,6 +89,7 @@ typedef struct lcm_eval_next_opts {
     const char *cloze;              /* story cloze items (.jsonl, .jsonl.zst); NULL: none */
     const char *train_store;        /* what the baselines "mean" and "nearest" learn from; NULL: without them */
     const char *scorer;             /* file of kind "llama" for "mi"; NULL: without */
+    const lcm_eval_scorer *remote_scorer; /* in its place; NULL: none */
     const char *const *models;      /* concept models */
     size_t n_models;
     const int64_t *seeds;           /* of models that draw noise; one evaluation each */
@@ -106,7 +108,7 @@ LCM_API lcm_eval_next_opts lcm_eval_next_defaults(void);
  * is not predicted): l2, l2_r, ca, par and, with a scorer, mi of arXiv 2412.08821 §2.4.1, and cosine. Cloze items: share whose
  * right ending is nearer to the prediction than the wrong one, and of those that have one, than the
  * wrong one with the story's names ("hard"), with bootstrap intervals over items. For every model and
- * the baselines truth, copy-last, mean and nearest. LCM_ERR_ARG when spaces differ. */
+ * the baselines truth, copy-last, mean and nearest. LCM_ERR_ARG when spaces differ; LCM_ERR_IO when a remote scorer fails. */
 LCM_API lcm_status lcm_eval_next(lcm_ctx *ctx, char **report, const lcm_eval_next_opts *opts);
 
 typedef struct lcm_eval_stories_opts {

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "lcm/ctx.h"
+#include "lcm/eval_scorer.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -64,6 +65,7 @@ typedef struct lcm_eval_run_opts {
     const char *coherence;             /* discriminator for the metric "coherence"; NULL: without */
     const char *fluency;               /* calibration for the metric "fluency" (lcm_eval_fluency); NULL: without */
     const char *scorer;                /* file of kind "llama" for the metrics "mi" and "mi_compat"; NULL: without */
+    const lcm_eval_scorer *remote_scorer; /* in its place; NULL: none */
     const int64_t *seeds;              /* one evaluation each, of systems that draw */
     size_t n_seeds;
     int64_t max_documents;             /* in place of the task's; 0: the task's */
@@ -74,7 +76,8 @@ typedef struct lcm_eval_run_opts {
 LCM_API lcm_eval_run_opts lcm_eval_run_defaults(void);
 
 /* *results (lcm_free) is the text of results.json, *report (lcm_free; may be NULL) that of report.md. A remote system that fails is left out and named under "failed";
- * *n_failed counts them. LCM_ERR_ARG: a task or a system that cannot be run, before any work is done where that can
+ * *n_failed counts them, and a remote scorer that fails on the way ("scorer"), whose metrics are null then. LCM_ERR_IO: one
+ * that does not answer from the beginning. LCM_ERR_ARG: a task or a system that cannot be run, before any work is done where that can
  * be known; LCM_ERR_FORMAT, LCM_ERR_NOTFOUND, LCM_ERR_LIMIT: a context that a model cannot read. */
 LCM_API lcm_status lcm_eval_run(lcm_ctx *ctx, char **results, char **report, size_t *n_failed, const lcm_eval_run_opts *opts);
 

@@ -30,6 +30,7 @@
 #include "lcm/curve.h"
 #include "lcm/eval.h"
 #include "lcm/eval_run.h"
+#include "lcm/eval_scorer.h"
 #include "lcm/export.h"
 #include "lcm/language.h"
 #include "lcm/modelinfo.h"

@@ -37,11 +37,6 @@ json_t *lcm_eval_report_new(const char *task, const char *sonar, const lcm_coder
                      (json_int_t)c->file.net->parameters, "space", c->file.space_hex, "beam", (json_int_t)c->beam.beam_size);
 }
 
-json_t *lcm_eval_scorer(const char *path, const lcm_llama_file *file, const lcm_scorer *s) {
-    return json_pack("{s:s, s:I, s:I}", "file", path, "parameters", (json_int_t)file->model->params.count,
-                     "documents_beyond_window", (json_int_t)s->too_long);
-}
-
 json_t *lcm_eval_seeds(const int64_t *seeds, size_t n) {
     json_t *list = json_array();
     for (size_t i = 0; i < n; i++) lcm_report_append(&list, json_integer(seeds[i]));

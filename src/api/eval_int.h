@@ -5,7 +5,7 @@
 #include "api/bundle_int.h"
 #include "eval/eval_report.h"
 #include "eval/fluency.h"
-#include "eval/mutual_info.h"
+#include "eval/remote_scorer.h"
 #include "eval/sentences.h"
 #include "lcm/eval.h"
 #include "lcm/model_io.h"
@@ -31,8 +31,19 @@ json_t *lcm_eval_counts(const lcm_sentences_report *r);
 /* A concept model, which must speak the coder's space. meta is the caller's to free. */
 lcm_status lcm_eval_load_model(lcm_ctx *ctx, lcm_model **out, lcm_model_meta *meta, const char *path, const lcm_coder *c);
 
-/* The token model behind `mi`: file, parameters, documents without a value. */
-json_t *lcm_eval_scorer(const char *path, const lcm_llama_file *file, const lcm_scorer *s);
+/* The language model behind `mi`: of a file, or one that the caller reaches. Must stay where it was opened. */
+typedef struct lcm_eval_scoring {
+    const char *path;
+    lcm_llama_file file;
+    lcm_remote_scorer remote;
+    lcm_scorer scorer;
+} lcm_eval_scoring;
+
+/* *s: zeros before. Of path and remote at most one is not NULL. A remote model is asked for one sentence. */
+lcm_status lcm_eval_scoring_open(lcm_ctx *ctx, lcm_eval_scoring *s, const char *path, const lcm_eval_scorer *remote);
+void lcm_eval_scoring_close(lcm_eval_scoring *s);
+lcm_scorer *lcm_eval_scoring_scorer(lcm_eval_scoring *s); /* NULL: neither was given */
+json_t *lcm_eval_scoring_facts(const lcm_eval_scoring *s); /* who it is, and counts of what has no value */
 
 /* Checked, and in the words of the layers below. */
 lcm_status lcm_eval_generation(lcm_ctx *ctx, lcm_generate_config *out, const lcm_generation *g);

@@ -17,9 +17,8 @@ typedef struct bench {
     lcm_forecast_job job; /* on the store */
     real *x;
     int32_t *off;
-    lcm_llama_file likelihood; /* of `scorer`; model NULL: none */
-    lcm_scorer scorer;
-    lcm_sentences texts;       /* of the job's concepts, for the scorer */
+    lcm_eval_scoring scoring;
+    lcm_sentences texts; /* of the job's concepts, for the scorer */
     lcm_cloze cloze;
     json_t *rows, *cloze_rows;
 } bench;
@@ -83,7 +82,7 @@ static lcm_status load_store(lcm_ctx *ctx, bench *b) {
         int64_t first, count;
         LCM_TRY(lcm_store_doc(ctx, &first, &count, b->store, p.doc));
         LCM_TRY(lcm_store_vectors(ctx, b->x + b->off[i] * D, b->store, first + p.first, p.count));
-        if (b->likelihood.model) LCM_TRY(load_texts(ctx, b, first + p.first, p.count));
+        if (b->scoring.scorer.score) LCM_TRY(load_texts(ctx, b, first + p.first, p.count));
         b->off[i + 1] = b->off[i] + (int32_t)p.count;
         from[i] = 1;
         to[i] = (int32_t)p.count;
@@ -99,11 +98,9 @@ static lcm_status open_inputs(lcm_ctx *ctx, bench *b) {
         LCM_FAIL(ctx, LCM_ERR_ARG, "seeds, max_len (from 2), batch_docs (from 1), max_docs or round_trips out of range");
     LCM_TRY(lcm_eval_generation(ctx, &b->config, &o->generation));
     LCM_TRY(lcm_coder_open(ctx, &b->coder, o->sonar, o->generation.beam));
-    if (o->scorer) {
-        if (o->store == NULL) LCM_FAIL(ctx, LCM_ERR_ARG, "a scorer marks what follows the documents of a store, and none is given");
-        LCM_TRY(lcm_llama_load(ctx, &b->likelihood, o->scorer, false));
-        b->scorer = (lcm_scorer){.score = lcm_mi_score_llama, .self = &b->likelihood};
-    }
+    if ((o->scorer || o->remote_scorer) && o->store == NULL)
+        LCM_FAIL(ctx, LCM_ERR_ARG, "a scorer marks what follows the documents of a store, and none is given");
+    LCM_TRY(lcm_eval_scoring_open(ctx, &b->scoring, o->scorer, o->remote_scorer));
     if (o->train_store) LCM_TRY(open_store(ctx, &b->train, o->train_store, &b->coder));
     if (o->store) LCM_TRY(load_store(ctx, b));
     return o->cloze ? lcm_cloze_load(ctx, &b->cloze, b->coder.codec, o->cloze) : LCM_OK;
@@ -119,7 +116,7 @@ static json_t *row_new(const lcm_forecaster *f, size_t seeds) {
 static lcm_status eval_store(lcm_ctx *ctx, bench *b, const lcm_forecaster *f) {
     const lcm_eval_next_opts *o = b->o;
     lcm_next_opts no = {.batch_docs = o->batch_docs, .round_trips = o->round_trips, .codec = b->coder.codec, .beam = b->coder.beam,
-                        .scorer = b->likelihood.model ? &b->scorer : NULL, .texts = &b->texts};
+                        .scorer = lcm_eval_scoring_scorer(&b->scoring), .texts = &b->texts};
     size_t n = f->seeded ? o->n_seeds : 1;
     lcm_next_scores s = {{0}, {0}};
     json_t *row = row_new(f, n);
@@ -128,6 +125,7 @@ static lcm_status eval_store(lcm_ctx *ctx, bench *b, const lcm_forecaster *f) {
     for (size_t i = 0; st == LCM_OK && i < n; i++) {
         st = lcm_next_evaluate(ctx, &s, f, &b->job, (uint64_t)o->seeds[i], &no);
         for (size_t m = 0; m < LCM_NEXT_MEASURES; m++) v[m * n + i] = s.mean[m];
+        if (st == LCM_OK && *b->scoring.scorer.failed) st = lcm_fail(ctx, LCM_ERR_IO, "%s", b->scoring.scorer.failed);
     }
     lcm_report_set(&row, "targets", json_integer(lcm_forecast_rows(&b->job)));
     for (size_t m = 0; st == LCM_OK && m < LCM_NEXT_MEASURES; m++)
@@ -236,7 +234,7 @@ static lcm_status finish(lcm_ctx *ctx, bench *b, char **report) {
         lcm_report_set(&root, "store", store_facts(b));
         lcm_report_set(&root, "contrastive_batch", json_pack("{s:I}", "consecutive_chunks", (json_int_t)o->batch_docs));
         lcm_report_set(&root, "round_trips", json_integer(o->round_trips));
-        if (o->scorer) lcm_report_set(&root, "scorer", lcm_eval_scorer(o->scorer, &b->likelihood, &b->scorer));
+        if (b->scoring.scorer.score) lcm_report_set(&root, "scorer", lcm_eval_scoring_facts(&b->scoring));
     }
     if (b->cloze.n)
         lcm_report_set(&root, "cloze_items", json_pack("{s:s, s:I, s:I, s:I}", "path", o->cloze, "items", (json_int_t)b->cloze.n,
@@ -260,7 +258,7 @@ lcm_status lcm_eval_next(lcm_ctx *ctx, char **report, const lcm_eval_next_opts *
     json_decref(b.rows);
     json_decref(b.cloze_rows);
     lcm_cloze_free(&b.cloze);
-    lcm_llama_file_close(&b.likelihood);
+    lcm_eval_scoring_close(&b.scoring);
     lcm_sentences_free(&b.texts);
     lcm_wrap_free(&b.wrap);
     lcm_store_close(b.store);

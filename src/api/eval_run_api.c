@@ -72,7 +72,7 @@ static lcm_status judge(lcm_ctx *ctx, run *r, size_t row, const lcm_eval_judge *
 static lcm_status score_texts(lcm_ctx *ctx, run *r, size_t row, const lcm_sentences *written) {
     lcm_written w = {.given = &r->in.data.given, .reference = &r->in.data.reference, .text = written, .codec = r->in.codec,
                      .coherence = r->in.coherence, .fluency = r->in.fluency.file.model ? &r->in.fluency : NULL,
-                     .scorer = r->in.likelihood.model ? &r->in.scorer : NULL};
+                     .scorer = lcm_eval_scoring_scorer(&r->in.scoring)};
     LCM_TRY(lcm_task_score_texts(ctx, &r->results, row, &r->in.task, &w));
     for (size_t i = 0; i < r->in.o->n_judges; i++) LCM_TRY(judge(ctx, r, row, &r->in.o->judges[i], &w));
     return LCM_OK;
@@ -139,7 +139,7 @@ static lcm_status make_job(lcm_ctx *ctx, run *r, lcm_forecast_job *job, int32_t 
 static lcm_status score_vectors(lcm_ctx *ctx, run *r, const contestant *c, size_t row, const lcm_forecast_job *job, const real *p) {
     lcm_next_opts no = {.batch_docs = r->in.task.contrast_documents, .round_trips = r->in.task.round_trips,
                         .codec = c->codec, .beam = r->in.beam,
-                        .scorer = r->in.likelihood.model ? &r->in.scorer : NULL, .texts = &r->in.data.given};
+                        .scorer = lcm_eval_scoring_scorer(&r->in.scoring), .texts = &r->in.data.given};
     if (r->in.task.kind == LCM_EVAL_NEXT) return lcm_task_score_next(ctx, &r->results, row, &r->in.task, job, p, &no);
     return lcm_task_score_cloze(ctx, &r->results, row, &r->in.task, &r->in.data.reference, r->ends, p, job->D);
 }
@@ -310,7 +310,9 @@ static lcm_status run_remote(lcm_ctx *ctx, run *r, const lcm_eval_remote *m) {
 
 static lcm_status finish(lcm_ctx *ctx, run *r, size_t *n_failed) {
     json_t **facts = &r->results.facts;
+    const lcm_scorer *scorer = lcm_eval_scoring_scorer(&r->in.scoring);
     char space[17];
+    if (scorer && *scorer->failed) lcm_report_set(&r->failed, "scorer", json_string(scorer->failed));
     *n_failed = json_object_size(r->failed);
     lcm_report_set(facts, "task", lcm_eval_task_facts(&r->in.task));
     lcm_report_set(facts, "contexts_cut", json_integer(r->in.data.cut_given));
@@ -319,7 +321,7 @@ static lcm_status finish(lcm_ctx *ctx, run *r, size_t *n_failed) {
         lcm_space_format(space, r->in.space);
         lcm_report_set(facts, "space", json_string(space));
     }
-    if (r->in.likelihood.model) lcm_report_set(facts, "scorer", lcm_eval_scorer(r->in.o->scorer, &r->in.likelihood, &r->in.scorer));
+    if (scorer) lcm_report_set(facts, "scorer", lcm_eval_scoring_facts(&r->in.scoring));
     lcm_report_set(facts, "systems", json_incref(r->systems));
     if (*n_failed) lcm_report_set(facts, "failed", json_incref(r->failed));
     if (*facts == NULL || r->systems == NULL || r->failed == NULL) LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: results");

@@ -149,7 +149,7 @@ lcm_status lcm_eval_inputs_open(lcm_ctx *ctx, lcm_eval_inputs *in, lcm_results *
     LCM_TRY(lcm_eval_task_load(ctx, &in->task, o->task));
     if (o->max_documents) in->task.max_documents = o->max_documents;
     LCM_TRY(lcm_task_check_metrics(ctx, &in->task, (o->coherence ? LCM_NEEDS_COHERENCE : 0u) |
-                                                       (o->fluency ? LCM_NEEDS_FLUENCY : 0u) | (o->scorer ? LCM_NEEDS_SCORER : 0u)));
+                                                       (o->fluency ? LCM_NEEDS_FLUENCY : 0u) | (o->scorer || o->remote_scorer ? LCM_NEEDS_SCORER : 0u)));
     if (o->out) LCM_TRY(lcm_mkdirs(ctx, o->out));
     LCM_TRY(lcm_results_init(ctx, results, in->task.name));
     LCM_TRY(lcm_task_data_read(ctx, &in->data, results, &in->task, o->data, o->n_data));
@@ -159,15 +159,14 @@ lcm_status lcm_eval_inputs_open(lcm_ctx *ctx, lcm_eval_inputs *in, lcm_results *
     if (o->train_store) LCM_TRY(open_store(ctx, in));
     if (o->coherence && !lcm_eval_on_vectors(in)) LCM_TRY(open_coherence(ctx, in, results));
     if (o->fluency && !lcm_eval_on_vectors(in)) LCM_TRY(open_fluency(ctx, in, results));
-    in->scorer = (lcm_scorer){.score = lcm_mi_score_llama, .self = &in->likelihood};
-    if (o->scorer && in->task.kind != LCM_EVAL_CLOZE) LCM_TRY(lcm_llama_load(ctx, &in->likelihood, o->scorer, false));
-    return check_systems(ctx, in);
+    LCM_TRY(check_systems(ctx, in));
+    return in->task.kind == LCM_EVAL_CLOZE ? LCM_OK : lcm_eval_scoring_open(ctx, &in->scoring, o->scorer, o->remote_scorer);
 }
 
 void lcm_eval_inputs_close(lcm_eval_inputs *in) {
     lcm_coherence_free(in->coherence);
     lcm_fluency_close(&in->fluency);
-    lcm_llama_file_close(&in->likelihood);
+    lcm_eval_scoring_close(&in->scoring);
     lcm_store_close(in->train);
     lcm_codec_free(in->own_codec);
     lcm_coder_close(&in->coder);

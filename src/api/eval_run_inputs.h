@@ -8,7 +8,7 @@
 #include "eval/task_score.h"
 #include "lcm/eval_run.h"
 
-/* Must stay where it is: scorer points into it. */
+/* Must stay where it is. */
 typedef struct lcm_eval_inputs {
     const lcm_eval_run_opts *o;
     lcm_eval_task task;
@@ -23,8 +23,7 @@ typedef struct lcm_eval_inputs {
     lcm_store *train;
     lcm_coherence *coherence;
     lcm_fluency fluency;       /* file.model NULL: none */
-    lcm_llama_file likelihood; /* of `scorer`; model NULL: none */
-    lcm_scorer scorer;
+    lcm_eval_scoring scoring;
 } lcm_eval_inputs;
 
 /* *in: zeros before; to be closed after a failure, too. *results, likewise, receives name, documents and what is to be

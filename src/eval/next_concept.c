@@ -142,6 +142,7 @@ static lcm_status score_mi(lcm_ctx *ctx, double *out, double *weights, lcm_next_
         st = read_document(ctx, &t, r, o, doc);
         if (st == LCM_OK) st = mi_of_document(ctx, out, weights, room, items, &t, r, o, k, n);
     }
+    for (int64_t i = 0; *o->scorer->failed && i < r->rows; i++) out[i] = NAN;
     lcm_buf_free(&t.lines);
     free(t.end);
     free(items);

@@ -268,6 +268,7 @@ static lcm_status mutual_info(lcm_ctx *ctx, double *values, double *weights, con
         free(items);
         free(room);
     }
+    for (int64_t d = 0; *w->scorer->failed && d < w->text->n_docs; d++) values[d] = NAN, weights[d] = 0;
     lcm_buf_free(&lines);
     return st;
 }

@@ -1,6 +1,8 @@
 /* `lcm eval run` as a program: a server on the loopback, and the exit codes. Baselines only: no model is needed. */
 #include "harness/test.h"
 
+#include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,6 +106,99 @@ static void a_judge_has_a_column(void **state) {
     free(good);
 }
 
+/* A token is a word, or a line end; it costs 2 nats at first and 1 where the prompt has had the word before. */
+typedef struct echo_server {
+    char answer[8192];
+    int fails_from; /* number of the first request that gets no answer; 0: none */
+    bool deaf;      /* without echo */
+} echo_server;
+
+static void put_tokens(json_t *tokens, json_t *values, char *prompt) {
+    for (char *s = prompt; *s;) {
+        size_t n = *s == '\n' ? 1 : 1 + strcspn(s + 1, " \n");
+        char keep = s[n], *before;
+        s[n] = '\0';
+        json_array_append_new(tokens, json_string(s));
+        before = strstr(prompt, *s == ' ' ? s + 1 : s);
+        json_array_append_new(values, s == prompt ? json_null() : json_real(before < s ? -1 : -2));
+        s[n] = keep;
+        s += n;
+    }
+}
+
+static const char *echo(void *user, int n, const char *request, double *hang) {
+    echo_server *s = user;
+    const char *body = strstr(request, "\r\n\r\n");
+    json_t *in = json_loads(body ? body + 4 : "", 0, NULL), *tokens = json_array(), *values = json_array(), *out;
+    char prompt[512], *text;
+    (void)hang;
+    assert_non_null(in);
+    snprintf(prompt, sizeof prompt, "%s", json_string_value(json_object_get(in, "prompt")));
+    put_tokens(tokens, values, prompt);
+    json_array_append_new(tokens, json_string(" and"));
+    json_array_append_new(values, json_real(-3));
+    out = json_pack("{s:s, s:[{s:s+, s:{s:o, s:o}}], s:{s:i}}", "model", "words", "choices", "text", s->deaf ? "" : prompt, " and", "logprobs",
+                    "tokens", tokens, "token_logprobs", values, "usage", "completion_tokens", 1);
+    text = json_dumps(out, JSON_COMPACT);
+    snprintf(s->answer, sizeof s->answer, "%s", http_stub_ok(text));
+    free(text);
+    json_decref(out);
+    json_decref(in);
+    return s->fails_from && n >= s->fails_from ? NULL : s->answer;
+}
+
+/* mi of a row, from results.json. */
+static double mi_of(const char *name, size_t row, size_t document) {
+    json_t *root = json_load_file(tmpdir_path(dir, "scored/results.json"), 0, NULL);
+    json_t *metric = json_object_get(json_object_get(json_array_get(json_object_get(root, "rows"), row), "metrics"), name);
+    json_t *value = json_array_get(json_object_get(metric, "values"), document);
+    double x = json_is_number(value) ? json_number_value(value) : (double)NAN;
+    assert_non_null(value);
+    json_decref(root);
+    return x;
+}
+
+static void a_server_scores(void **state) {
+    echo_server s = {.fails_from = 0};
+    http_stub *stub = http_stub_start(echo, &s);
+    (void)state;
+    assert_int_equal(lcm("task.json -b copy-last,lead-1 --scorer %s/v1 -o scored", http_stub_url(stub)), 0);
+    /* Story 1 is "The cat sat. It was warm." Its last sentence again is three words that have been there, of two nats alone; its
+     * first one costs as little. Story 2: "Tom ran. Ann sang." */
+    assert_true(mi_of("mi", 0, 0) == 1 && mi_of("mi", 1, 0) == 1 && mi_of("mi", 0, 1) == 1);
+    /* With the line end behind it, which has been there, too, but in the prompt alone as well: (3 + 0) / 4. */
+    assert_true(mi_of("mi_compat", 0, 0) == 3.0 / 4 && mi_of("mi_compat", 0, 1) == 2.0 / 3);
+    expect("scored/results.json", "/v1/completions\"");
+    expect("scored/results.json", "\"model\": \"words\"");
+    expect("scored/results.json", "\"sentences_of_other_tokens\": 0");
+    http_stub_stop(stub);
+}
+
+static void scorers_that_fail(void **state) {
+    echo_server s = {.deaf = true};
+    http_stub *stub = http_stub_start(echo, &s);
+    (void)state;
+    assert_int_equal(lcm("task.json -b copy-last --scorer %s -o scored", http_stub_url(stub)), 1);
+    expect("err", "the server has no \"echo\", without which it cannot tell how likely a given text is");
+    s = (echo_server){.fails_from = 8}; /* two for the probe, all four of the first row's mi, half of its mi_compat */
+    assert_int_equal(http_stub_requests(stub), 1);
+    http_stub_stop(stub);
+    stub = http_stub_start(echo, &s);
+    assert_int_equal(lcm("task.json -b lead-1,copy-last --scorer %s --attempts 1 -o scored", http_stub_url(stub)), 1);
+    expect("err", "scorer: left out: http://127.0.0.1:");
+    expect("out", "| copy-last | baseline |");
+    assert_int_equal(http_stub_requests(stub), 9); /* not asked again */
+    assert_true(mi_of("mi", 0, 0) == 1 && isnan(mi_of("mi_compat", 0, 0)) && isnan(mi_of("mi", 1, 0)));
+    assert_true(mi_of("words", 0, 0) == 3);
+    http_stub_stop(stub);
+    assert_int_equal(lcm("task.json -b copy-last --scorer http://127.0.0.1:1 --attempts 1"), 1);
+    expect("err", "http://127.0.0.1:1/v1/completions: ");
+    assert_int_equal(lcm("task.json -b copy-last --scorer http://h/v1/chat/completions"), 2);
+    expect("err", "a chat does not tell");
+    assert_int_equal(lcm("task.json -b copy-last --scorer ftp://h"), 2);
+    assert_int_equal(lcm("task.json -b copy-last --scorer-model x"), 2);
+}
+
 /* The others keep their rows, and the exit code tells. */
 static void servers_that_fail(void **state) {
     char *garbage = strdup(http_stub_ok("<html>busy</html>"));
@@ -159,6 +254,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_server_has_a_row),
         cmocka_unit_test(a_judge_has_a_column),
+        cmocka_unit_test(a_server_scores),
+        cmocka_unit_test(scorers_that_fail),
         cmocka_unit_test(servers_that_fail),
         cmocka_unit_test(exit_codes),
     };

@@ -26,7 +26,8 @@ static lcm_status score_bytes(lcm_ctx *ctx, void *self, lcm_scored_text *texts, 
     for (size_t i = 0; i < n; i++) {
         if (b->limit && texts[i].len > b->limit) LCM_FAIL(ctx, LCM_ERR_LIMIT, "text %zu", i + 1);
         texts[i].tokens = (int64_t)texts[i].len;
-        texts[i].log_prob = -1e4 - (double)texts[i].len + 0.1 * (double)texts[i].context_len;
+        texts[i].alone = -1e4 - (double)texts[i].len;
+        texts[i].behind = texts[i].alone + 0.1 * (double)(texts[i].context_len - 1);
     }
     b->texts += (int64_t)n;
     return LCM_OK;
@@ -63,12 +64,12 @@ static void mi_of_predictions_against_loops(void **state) {
             lcm_sentences_at(&said, off[d] + t, &len);
             for (int32_t i = t > 10 ? t - 10 : 0; i < t; i++) context += (size_t)(off[d] + i) + 1 + (context > 0); /* a space between */
             sum += 0.1 * (double)context; /* over |s|, times the weight |s| */
-            tokens += (double)len + 1;    /* the line end before it */
-            if (len + 1 > longest) longest = len + 1;
+            tokens += (double)len;
+            if (len > longest) longest = len;
         }
     ok(f, lcm_next_evaluate(f->ctx, &s, &oracle, &job, 1, &o));
     assert_int_equal(s.n[4], 14);
-    assert_int_equal(b.texts, 28); /* with and without its context */
+    assert_int_equal(b.texts, 14);
     assert_true(fabs(s.mean[4] - sum / tokens) < 1e-9 * sum / tokens);
     assert_int_equal(s.n[1], 14); /* the same sentences, encoded */
 
