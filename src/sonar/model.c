@@ -18,7 +18,7 @@ const lcm_field lcm_sonar_config_fields[] = {
     LCM_F_INT(lcm_sonar_config, embedding_dim, 0, 65536, "size of the concept, 0 = model_dim; attention pooling allows others"),
     LCM_F_INT(lcm_sonar_config, input_dim, 0, 65536, "width of the vector the decoder reads, 0 = the concept's"),
     LCM_F_ENUM(lcm_sonar_config, pooling, lcm_sonar_pooling_names, "mean, max, last or attention"),
-    LCM_F_INT(lcm_sonar_config, pooler_layers, 1, 1024, "layers of attention pooling"),
+    LCM_F_INT(lcm_sonar_config, pooler_layers, 0, 1024, "layers of attention pooling"),
     LCM_F_INT(lcm_sonar_config, pooler_heads, 0, 1024, "heads of attention pooling, 0 = attn_heads"),
     LCM_F_INT(lcm_sonar_config, pooler_ffn_inner_dim, 0, 1048576, "inner width of attention pooling, 0 = ffn_inner_dim"),
     LCM_F_BOOL(lcm_sonar_config, share_embeddings, "one embedding table for encoder and decoder"),
@@ -51,6 +51,7 @@ static lcm_status check_pooling(lcm_ctx *ctx, const lcm_sonar_config *c) {
         return LCM_OK;
     }
     if (z.dim < 4 || z.dim % 2) LCM_FAIL(ctx, LCM_ERR_SHAPE, "embedding_dim %lld is odd or less than 4", (long long)z.dim);
+    if (z.layers < 1) LCM_FAIL(ctx, LCM_ERR_SHAPE, "attention pooling needs pooler_layers, at least 1");
     if (z.dim % z.heads)
         LCM_FAIL(ctx, LCM_ERR_SHAPE, "embedding_dim %lld does not divide into %lld heads of the pooler", (long long)z.dim,
                  (long long)z.heads);

@@ -259,22 +259,23 @@ static void damaged_files_are_refused(void **state) {
 
 static void wrong_sizes_are_refused(void **state) {
     static const lcm_sonar_config good = {.model_dim = 8, .encoder_layers = 1, .decoder_layers = 1, .attn_heads = 2, .ffn_inner_dim = 8,
-                                          .vocab_size = 8, .max_seq_len = 8, .pooling = LCM_SONAR_ATTENTION, .pooler_layers = 1};
+                                          .vocab_size = 8, .max_seq_len = 8, .pooling = LCM_SONAR_ATTENTION};
     static const struct {
         int64_t embedding, input, heads;
-        int pooling;
+        int pooling, layers;
         const char *message; /* NULL: works */
     } cases[] = {
-        {0, 0, 0, LCM_SONAR_ATTENTION, NULL},
-        {12, 0, 3, LCM_SONAR_ATTENTION, NULL},
-        {12, 12, 3, LCM_SONAR_ATTENTION, NULL},
-        {8, 0, 5, LCM_POOL_LAST, NULL}, /* the pooler's sizes matter where there is one */
-        {12, 0, 5, LCM_SONAR_ATTENTION, "embedding_dim 12 does not divide into 5 heads of the pooler"},
-        {5, 0, 0, LCM_SONAR_ATTENTION, "embedding_dim 5 is odd or less than 4"},
-        {2, 0, 0, LCM_SONAR_ATTENTION, "embedding_dim 2 is odd or less than 4"},
-        {12, 0, 3, LCM_POOL_MAX, "embedding_dim 12 is not model_dim 8: that needs pooling 'attention', not 'max'"},
-        {12, 8, 3, LCM_SONAR_ATTENTION, "the encoder gives vectors of 12 numbers, the decoder reads 8"},
-        {0, 12, 0, LCM_POOL_MEAN, "the encoder gives vectors of 8 numbers, the decoder reads 12"},
+        {0, 0, 0, LCM_SONAR_ATTENTION, 1, NULL},
+        {12, 0, 3, LCM_SONAR_ATTENTION, 1, NULL},
+        {12, 12, 3, LCM_SONAR_ATTENTION, 1, NULL},
+        {8, 0, 5, LCM_POOL_LAST, 0, NULL}, /* the pooler's sizes matter where there is one */
+        {12, 0, 5, LCM_SONAR_ATTENTION, 1, "embedding_dim 12 does not divide into 5 heads of the pooler"},
+        {5, 0, 0, LCM_SONAR_ATTENTION, 1, "embedding_dim 5 is odd or less than 4"},
+        {2, 0, 0, LCM_SONAR_ATTENTION, 1, "embedding_dim 2 is odd or less than 4"},
+        {12, 0, 3, LCM_SONAR_ATTENTION, 0, "needs pooler_layers"},
+        {12, 0, 3, LCM_POOL_MAX, 1, "embedding_dim 12 is not model_dim 8: that needs pooling 'attention', not 'max'"},
+        {12, 8, 3, LCM_SONAR_ATTENTION, 1, "the encoder gives vectors of 12 numbers, the decoder reads 8"},
+        {0, 12, 0, LCM_POOL_MEAN, 1, "the encoder gives vectors of 8 numbers, the decoder reads 12"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -285,6 +286,7 @@ static void wrong_sizes_are_refused(void **state) {
         c.input_dim = cases[i].input;
         c.pooler_heads = cases[i].heads;
         c.pooling = cases[i].pooling;
+        c.pooler_layers = cases[i].layers;
         st = lcm_sonar_register(ctx, &m, &c, LCM_SONAR_BOTH);
         assert_int_equal(st, cases[i].message ? LCM_ERR_SHAPE : LCM_OK);
         if (cases[i].message) assert_says(ctx, cases[i].message);
