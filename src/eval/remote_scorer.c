@@ -53,10 +53,13 @@ static lcm_status ask(lcm_ctx *ctx, echo *e, lcm_remote_scorer *s, const char *c
 
 static const char *behind_space(const char *s) { return s + strspn(s, " \t\n\r"); }
 
+/* White space; an empty text is none, but a part of a character. */
+static bool is_space(const char *s) { return *s && *behind_space(s) == '\0'; }
+
 /* Number of the tokens before the text, in what was said of it alone: what stands for its beginning, and the line end. */
 static size_t skipped(const echo *e) {
     size_t i = 0;
-    while (i < e->n && (*behind_space(text_of(e, i)) == '\0' || (i == 0 && isnan(e->token[i].log_prob)))) i++;
+    while (i < e->n && (is_space(text_of(e, i)) || (i == 0 && isnan(e->token[i].log_prob)))) i++;
     return i;
 }
 

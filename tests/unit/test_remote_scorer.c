@@ -23,6 +23,7 @@ typedef struct model {
 /* Length of the token at s, behind `begin`. */
 static size_t cut(const model *m, const char *begin, const char *s) {
     size_t n = strspn(s, " ");
+    if ((unsigned char)*s >= 0x80) return 1; /* a byte of a character */
     if (*s == '\n' && !m->swallows_line) return 1;
     n += *s == '\n';
     if (m->sees_context && s > begin + 4) return n + 1;
@@ -50,6 +51,7 @@ static int score(void *user, const char *prompt, lcm_eval_token_fn token, void *
         text[n] = '\0';
         s += n;
         i++;
+        if ((unsigned char)text[0] >= 0x80) text[0] = '\0'; /* as llama-cpp-python has it */
         assert_int_equal(token(to, text[0] == '\n' && n > 1 ? text + 1 : text, i == m->bad ? m->bad_value : i == 1 ? (double)NAN : -i / 16.0), 0);
     }
     return 0;
@@ -80,18 +82,21 @@ static double cost(int first, int last) {
     return sum;
 }
 
-/* "We sat." are three tokens, which end at `alone` and `behind`. */
-static void expect(model m, int alone, int behind) {
-    fixture f = ask(&m, "We sat.");
+/* The tokens of the text end at `alone` and `behind`. */
+static void expect_text(model m, const char *text, int tokens, int alone, int behind) {
+    fixture f = ask(&m, text);
     assert_ok(f.ctx, f.st);
-    assert_int_equal(f.t.tokens, 3);
-    assert_true(f.t.alone == cost(alone - 2, alone)); /* sixteenths add up exactly */
-    assert_true(f.t.behind == cost(behind - 2, behind));
+    assert_int_equal(f.t.tokens, tokens);
+    assert_true(f.t.alone == cost(alone - tokens + 1, alone)); /* sixteenths add up exactly */
+    assert_true(f.t.behind == cost(behind - tokens + 1, behind));
     assert_int_equal(f.remote.requests, 2);
     assert_int_equal(f.remote.unmatched, 0);
-    assert_string_equal(m.prompt, CONTEXT "We sat.");
+    assert_memory_equal(m.prompt, CONTEXT, sizeof CONTEXT - 1);
+    assert_string_equal(m.prompt + sizeof CONTEXT - 1, text);
     lcm_ctx_free(f.ctx);
 }
+
+static void expect(model m, int alone, int behind) { expect_text(m, "We sat.", 3, alone, behind); }
 
 static void the_ways_of_tokenisers(void **state) {
     (void)state;
@@ -100,6 +105,7 @@ static void the_ways_of_tokenisers(void **state) {
     expect((model){.first = "<s>"}, 5, 11);                          /* beginning of sequence, "\n" */
     expect((model){.first = " "}, 5, 11);                            /* the space that SentencePiece puts before a prompt */
     expect((model){.first = "<s>", .swallows_line = true}, 4, 10);   /* no line end to be seen */
+    expect_text((model){0}, "\u201cWe sat.\u201d", 9, 10, 16);       /* bytes of characters, without a text of their own */
 }
 
 static void nothing_to_score(void **state) {
