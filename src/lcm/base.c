@@ -2,6 +2,7 @@
 #include "lcm/base.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "kernels/simd.h"
 
@@ -81,13 +82,25 @@ static int64_t count_rows(uint8_t *counted, real *w, const lcm_concept_batch *b,
     return n;
 }
 
+/* (T) sentence of row r + 1; of the last row none. */
+static const lcm_pieces *text_behind(lcm_tape *t, const lcm_concept_batch *b) {
+    int64_t T = b->off[b->n_docs];
+    lcm_pieces *y;
+    if (b->text == NULL) return NULL;
+    y = lcm_tape_alloc(t, (size_t)T * sizeof *y);
+    if (y == NULL) return NULL;
+    memcpy(y, b->text + 1, (size_t)(T - 1) * sizeof *y);
+    y[T - 1] = (lcm_pieces){NULL, 0};
+    return y;
+}
+
 lcm_status lcm_base_loss(lcm_ctx *ctx, lcm_model_loss *out, lcm_tape *t, const lcm_base *m,
                          const lcm_concept_batch *b, const lcm_criterion *c, const lcm_draws *draws) {
     int64_t D = m->model.embed_dim, T;
     lcm_packed packed;
+    lcm_tensor *p;
     real *z, *w;
     uint8_t *counted;
-    (void)draws;
     LCM_TRY(lcm_concept_batch_check(ctx, b, m->model.max_seq_len));
     T = b->off[b->n_docs];
     z = lcm_model_normalize(t, &m->model, b->x, T, 1); /* target of row r is row r + 1, also of the last */
@@ -99,7 +112,7 @@ lcm_status lcm_base_loss(lcm_ctx *ctx, lcm_model_loss *out, lcm_tape *t, const l
     if (out->n_targets == 0)
         LCM_FAIL(ctx, LCM_ERR_ARG, "batch of %lld documents without a target concept", (long long)b->n_docs);
     out->t = NULL;
-    lcm_model_loss_finish(t, out, &m->model, lcm_base_fwd(t, m, lcm_tensor_const(t, z, T, D), &packed), z + D,
-                          w, counted, &c->config);
-    return lcm_tape_status(t);
+    p = lcm_base_fwd(t, m, lcm_tensor_const(t, z, T, D), &packed);
+    lcm_model_loss_finish(t, out, &m->model, p, z + D, w, counted, &c->config);
+    return lcm_decoder_loss_add(ctx, out, t, &m->model, p, text_behind(t, b), w, c, draws);
 }

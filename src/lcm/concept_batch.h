@@ -6,6 +6,7 @@
 #define LCM_CONCEPT_BATCH_H
 
 #include "core/tape.h"
+#include "sonar/batch.h"
 
 typedef struct lcm_concept_batch {
     int64_t n_docs;
@@ -13,6 +14,7 @@ typedef struct lcm_concept_batch {
     const int32_t *off;        /* (n_docs+1), off[0] = 0 */
     const int32_t *source_len; /* (n_docs) leading concepts that are given and not predicted; NULL = none */
     const real *weight;        /* (off[n_docs]) factor on the loss of each concept; NULL = 1 */
+    const lcm_pieces *text;    /* (off[n_docs]) its sentence for the decoder loss, without specials; n 0: unknown; or NULL */
 } lcm_concept_batch;
 
 /* LCM_ERR_ARG: no document, an empty one, a source longer than its document. LCM_ERR_LIMIT: a

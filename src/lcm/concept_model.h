@@ -52,6 +52,8 @@ typedef struct lcm_model_loss {
     bool of_units;       /* losses are cross-entropies of units, and there are no squared errors */
     int64_t n_hits;      /* then: rows whose most probable unit was the right one */
     int64_t n_rows;
+    double said;          /* cross-entropy of the sentences that the decoder was asked for, summed over their tokens */
+    int64_t n_said, n_said_hits; /* tokens; those that were the most probable */
 } lcm_model_loss;
 
 /* Normalised copy of raw rows in the tape's arena; with `extra` zero rows behind. NULL when out of memory. */

@@ -23,11 +23,12 @@ const lcm_field lcm_criterion_fields[] = {
     LCM_F_STRUCT(lcm_criterion_config, step_sampling, lcm_step_sampler_fields,
                  "noise levels and their weights"),
     LCM_F_STRUCT(lcm_criterion_config, fragility, lcm_fragility_weight_fields, "weights of concepts"),
+    LCM_F_STRUCT(lcm_criterion_config, decoder, lcm_decoder_loss_fields, "loss of what the decoder says to predicted concepts"),
     LCM_F_END};
 
 lcm_criterion_config lcm_criterion_config_default(void) {
     lcm_criterion_config c = {.min_context_size = 1, .step_sampling = lcm_step_sampler_config_default(),
-                              .fragility = lcm_fragility_weight_default()};
+                              .fragility = lcm_fragility_weight_default(), .decoder = {.weight = 0, .share = 1}};
     return c;
 }
 
@@ -40,8 +41,10 @@ lcm_status lcm_criterion_new(lcm_ctx *ctx, lcm_criterion **out, const lcm_model 
         LCM_FAIL(ctx, LCM_ERR_ARG,
                  "cf_guidance_probability is %g, but the model's trained_with_cf_guidance is %s",
                  config->cf_guidance_probability, m->has_guidance ? "true" : "false");
+    if (config->decoder.weight > 0) LCM_TRY(lcm_decoder_loss_check(ctx, m));
     LCM_TRY(lcm_calloc(ctx, &c, 1, sizeof *c));
     c->config = *config;
+    c->lang = -1;
     if (m->schedule) st = lcm_step_sampler_new(ctx, &c->steps, m->schedule, &config->step_sampling);
     if (st) {
         lcm_criterion_free(c);

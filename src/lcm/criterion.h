@@ -3,6 +3,7 @@
 #define LCM_LCM_CRITERION_H
 
 #include "diffusion/step_sampler.h"
+#include "lcm/decoder_loss.h"
 #include "lcm/fragility_weight.h"
 
 typedef enum lcm_reduction { LCM_REDUCE_SUM = 0, LCM_REDUCE_MEAN } lcm_reduction;
@@ -22,6 +23,7 @@ typedef struct lcm_criterion_config {
     bool compat_guidance_rows;
     lcm_step_sampler_config step_sampling;
     lcm_fragility_weight fragility; /* of concepts; who feeds batches computes the weights */
+    lcm_decoder_loss_config decoder;
 } lcm_criterion_config;
 
 extern const lcm_field lcm_criterion_fields[];
@@ -32,11 +34,14 @@ lcm_criterion_config lcm_criterion_config_default(void);
 typedef struct lcm_criterion {
     lcm_criterion_config config;
     lcm_step_sampler *steps; /* models with a schedule */
+    const struct lcm_sonar *decoder; /* frozen, borrowed; set by the owner when the decoder loss has a weight */
+    int32_t lang;                    /* its language token, -1 for none */
 } lcm_criterion;
 
 struct lcm_model;
 /* LCM_ERR_ARG: cf_guidance_probability > 0 for a diffusion or quant model that is not trained_with_cf_guidance,
- * or 0 for one that is: such a file would promise what its weights never learned. */
+ * or 0 for one that is: such a file would promise what its weights never learned. A decoder loss for a model that
+ * does not predict a concept in one piece, or whose normaliser is more than a shift and a scale. */
 lcm_status lcm_criterion_new(lcm_ctx *ctx, lcm_criterion **out, const struct lcm_model *m,
                              const lcm_criterion_config *c);
 void lcm_criterion_free(lcm_criterion *c); /* NULL is allowed */

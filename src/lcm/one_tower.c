@@ -155,6 +155,7 @@ lcm_status lcm_one_tower_loss(lcm_ctx *ctx, lcm_model_loss *out, lcm_tape *t, co
                               const lcm_concept_batch *b, const lcm_criterion *c, const lcm_draws *draws) {
     lcm_noisy_targets g;
     lcm_one_tower_rows rows;
+    lcm_tensor *p;
     real *z;
     LCM_TRY(lcm_concept_batch_check(ctx, b, m->model.max_seq_len));
     z = lcm_model_normalize(t, &m->model, b->x, b->off[b->n_docs], 0);
@@ -164,6 +165,7 @@ lcm_status lcm_one_tower_loss(lcm_ctx *ctx, lcm_model_loss *out, lcm_tape *t, co
     LCM_TRY(lcm_tape_status(t));
     out->n_targets = g.R;
     out->t = g.level;
-    lcm_model_loss_finish(t, out, &m->model, lcm_one_tower_fwd(t, m, &rows), g.target, g.w, NULL, &c->config);
-    return lcm_tape_status(t);
+    p = lcm_one_tower_fwd(t, m, &rows);
+    lcm_model_loss_finish(t, out, &m->model, p, g.target, g.w, NULL, &c->config);
+    return lcm_decoder_loss_add(ctx, out, t, &m->model, p, lcm_targets_text(t, b, g.R), g.w, c, draws);
 }

@@ -128,14 +128,6 @@ static void push_source(passes *p, lcm_pieces s, int32_t lang) {
     lcm_sonar_packer_push(&p->enc, &lang, lang >= 0, s, &eos, 1);
 }
 
-static void push_target(passes *p, lcm_pieces s, int32_t lang) {
-    int32_t head[2] = {ID_EOS, lang}, eos = ID_EOS, *to = p->targets + p->dec.b.T;
-    lcm_sonar_packer_push(&p->dec, head, 1 + (lang >= 0), s, &eos, 0);
-    if (lang >= 0) *to++ = lang;
-    memcpy(to, s.ids, (size_t)s.n * sizeof *to);
-    to[s.n] = ID_EOS;
-}
-
 static lcm_pieces masked(passes *p, lcm_pieces s, const lcm_sonar_objective *o, lcm_rng *r) {
     return (lcm_pieces){p->masked, mask_spans(p->masked, s, o, r)};
 }
@@ -145,13 +137,13 @@ static void pack(passes *p, const lcm_sonar_item *items, int64_t n, const lcm_so
         lcm_rng r = lcm_rng_make(seed, LCM_RNG_STEP + (step << 8) + ((uint64_t)i << 40));
         bool noised = o && o->token_noise_prob > 0 && lcm_rng_uniform(&r) < o->token_noise_prob;
         push_source(p, noised ? masked(p, items[i].source, o, &r) : items[i].source, items[i].source_lang);
-        push_target(p, items[i].target, items[i].target_lang);
+        lcm_sonar_packer_push_target(&p->dec, p->targets, items[i].target, items[i].target_lang);
     }
     for (int64_t i = 0; p->compare && i < n; i++) push_source(p, items[i].target, items[i].target_lang);
     for (int64_t i = 0; p->restore && i < n; i++) {
         lcm_rng r = lcm_rng_make(seed, LCM_RNG_STEP + (step << 8) + ((uint64_t)(n + i) << 40));
         push_source(p, masked(p, items[i].target, o, &r), items[i].target_lang);
-        push_target(p, items[i].target, items[i].target_lang);
+        lcm_sonar_packer_push_target(&p->dec, p->targets, items[i].target, items[i].target_lang);
     }
 }
 

@@ -134,3 +134,16 @@ lcm_status lcm_chunks_weigh(lcm_ctx *ctx, real *dst, const lcm_chunks *c, int64_
         for (int64_t r = 0; r < parts[k].n; r++) *dst++ = parts[k].x || c->weights == NULL ? 1 : c->weights[parts[k].row + r];
     return LCM_OK;
 }
+
+lcm_status lcm_chunks_text(lcm_ctx *ctx, lcm_pieces *dst, const lcm_chunks *c, int64_t i) {
+    const lcm_store_pieces *p = c->text;
+    part parts[MAX_PARTS];
+    int n;
+    LCM_TRY(parts_in(ctx, parts, &n, c, i));
+    for (int k = 0; k < n; k++)
+        for (int64_t r = 0; r < parts[k].n; r++)
+            *dst++ = parts[k].x == NULL                             ? lcm_store_pieces_of(p, parts[k].row + r)
+                     : parts[k].x == c->affixes->x[LCM_AFFIX_END] ? (lcm_pieces){p->end.data, (int64_t)p->end.len}
+                                                                    : (lcm_pieces){NULL, 0};
+    return LCM_OK;
+}

@@ -9,6 +9,7 @@
 
 #include "data/store.h"
 #include "sonar/affixes.h"
+#include "train/store_text.h"
 
 typedef struct lcm_chunks_opts {
     int64_t max_len, min_len; /* concepts, affixes included */
@@ -20,6 +21,7 @@ typedef struct lcm_chunks {
     const lcm_affixes *affixes;
     bool supervised;
     const real *weights;         /* of the store's concepts, set by the owner; NULL = 1 each */
+    const lcm_store_pieces *text; /* their sentences, set by the owner; or NULL */
     int64_t *lengths;            /* (n) concepts */
     int64_t *doc, *first;        /* (n) document, and first concept within it (its affixes counted) */
     int32_t *source;             /* (n) leading concepts that are given; 0 without supervision */
@@ -37,5 +39,8 @@ lcm_status lcm_chunks_read(lcm_ctx *ctx, real *dst, const lcm_chunks *c, int64_t
 
 /* Their weights to dst (lengths[i]); 1 for what is not in the store. */
 lcm_status lcm_chunks_weigh(lcm_ctx *ctx, real *dst, const lcm_chunks *c, int64_t i);
+
+/* Their sentences to dst (lengths[i]); unknown ones, of the sentences around source and target, have no pieces. */
+lcm_status lcm_chunks_text(lcm_ctx *ctx, lcm_pieces *dst, const lcm_chunks *c, int64_t i);
 
 #endif

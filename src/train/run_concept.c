@@ -62,6 +62,8 @@ typedef struct state {
     lcm_chunks chunks, valid;
     lcm_affixes affixes;
     real *weights; /* of the store's concepts; NULL = 1 each */
+    lcm_sonar_file decoder; /* for criterion.decoder; else all 0 */
+    lcm_store_pieces text, valid_text;
     json_t *provenance, *prompt; /* prompt: NULL unless supervised */
     lcm_model *model;
     lcm_criterion *criterion;
@@ -75,6 +77,12 @@ static lcm_status write_model(lcm_ctx *ctx, void *user, const real *x, lcm_buf *
     return lcm_model_write(ctx, out, s->model, &o);
 }
 
+static lcm_status check_space(lcm_ctx *ctx, const lcm_sonar_file *f, const state *s, const config *c) {
+    const char *space = lcm_store_space(s->stores.train);
+    if (strcmp(f->space_hex, space) == 0) return LCM_OK;
+    LCM_FAIL(ctx, LCM_ERR_SHAPE, "'%s' speaks space %s, the store '%s' was made in %s", c->sonar, f->space_hex, c->store, space);
+}
+
 static lcm_status encode_affixes(lcm_ctx *ctx, state *s, const config *c) {
     lcm_sonar_file f;
     lcm_codec *codec = NULL;
@@ -82,10 +90,7 @@ static lcm_status encode_affixes(lcm_ctx *ctx, state *s, const config *c) {
     if (!lcm_affixes_any(&c->prompt) && c->prompt.end_of_text[0] == '\0') return LCM_OK;
     if (c->sonar[0] == '\0') LCM_FAIL(ctx, LCM_ERR_ARG, "config.sonar: needed to encode the end of text; or set end_of_text to \"\"");
     LCM_TRY(lcm_sonar_load(ctx, &f, c->sonar, LCM_SONAR_ENCODER));
-    st = LCM_OK;
-    if (strcmp(f.space_hex, lcm_store_space(s->stores.train)) != 0)
-        st = lcm_fail(ctx, LCM_ERR_SHAPE, "'%s' speaks space %s, the store '%s' was made in %s", c->sonar, f.space_hex, c->store,
-                      lcm_store_space(s->stores.train));
+    st = check_space(ctx, &f, s, c);
     if (st == LCM_OK) st = lcm_codec_new(ctx, &codec, &f);
     if (st == LCM_OK) st = lcm_affixes_encode(ctx, &s->affixes, &c->prompt, codec, NULL);
     lcm_codec_free(codec);
@@ -112,6 +117,23 @@ static lcm_status read_weights(lcm_ctx *ctx, state *s, const lcm_fragility_weigh
     lcm_fragility_weigh(s->weights, n, c);
     s->chunks.weights = s->weights;
     return LCM_OK;
+}
+
+static lcm_status read_text(lcm_ctx *ctx, lcm_store_pieces *out, lcm_chunks *chunks, const state *s, const config *c) {
+    LCM_TRY(lcm_store_pieces_read(ctx, out, chunks->store, s->decoder.tok, c->end_of_text, s->decoder.config.max_seq_len - 2));
+    lcm_log(ctx, LCM_LOG_INFO, "criterion.decoder: %lld tokens; %lld sentences too long for the decoder", (long long)out->ids.len,
+            (long long)out->n_long);
+    chunks->text = out;
+    return LCM_OK;
+}
+
+static lcm_status load_decoder(lcm_ctx *ctx, state *s, const config *c) {
+    if (c->criterion.decoder.weight == 0) return LCM_OK;
+    if (c->sonar[0] == '\0') LCM_FAIL(ctx, LCM_ERR_ARG, "config.sonar: needed for criterion.decoder");
+    LCM_TRY(lcm_sonar_load_model(ctx, &s->decoder, c->sonar, LCM_SONAR_DECODER, false));
+    LCM_TRY(check_space(ctx, &s->decoder, s, c));
+    LCM_TRY(read_text(ctx, &s->text, &s->chunks, s, c));
+    return s->stores.valid ? read_text(ctx, &s->valid_text, &s->valid, s, c) : LCM_OK;
 }
 
 static lcm_status open_stores(lcm_ctx *ctx, state *s, const config *c) {
@@ -193,6 +215,9 @@ static lcm_status prepare(lcm_ctx *ctx, state *s, const config *c, const json_t 
     if (c->task.supervised && (s->prompt = lcm_config_write(&c->prompt, lcm_affix_fields)) == NULL)
         LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: prompt");
     LCM_TRY(lcm_criterion_new(ctx, &s->criterion, s->model, &c->criterion));
+    LCM_TRY(load_decoder(ctx, s, c));
+    s->criterion->decoder = s->decoder.model;
+    if (s->decoder.model) s->criterion->lang = s->decoder.lang;
     lcm_log(ctx, LCM_LOG_INFO, "%s: %lld parameters", c->kind, (long long)lcm_model_parameters(s->model));
     if (lcm_model_fixed(s->model))
         lcm_log(ctx, LCM_LOG_INFO, "codebooks: %lld numbers, which training leaves alone", (long long)lcm_model_fixed(s->model));
@@ -217,6 +242,9 @@ static lcm_status run(lcm_ctx *ctx, void *run_config, const json_t *resolved, lc
     json_decref(s.prompt);
     lcm_affixes_free(&s.affixes);
     free(s.weights);
+    lcm_store_pieces_free(&s.text);
+    lcm_store_pieces_free(&s.valid_text);
+    lcm_sonar_file_close(&s.decoder);
     return st;
 }
 

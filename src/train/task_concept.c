@@ -36,9 +36,11 @@ static lcm_status batch_loss(lcm_ctx *ctx, task_concept *s, lcm_tape *t, const l
     lcm_concept_batch b = {.n_docs = n, .off = off, .source_len = c->supervised ? source : NULL};
     lcm_model_loss l = {0};
     real *x, *w = NULL;
+    lcm_pieces *text = NULL;
     for (int64_t i = 0; i < n; i++) total += c->lengths[items[i]];
     x = lcm_tape_alloc(t, (size_t)(total * D) * sizeof *x);
     if (c->weights) b.weight = w = lcm_tape_alloc(t, (size_t)total * sizeof *w);
+    if (c->text) b.text = text = lcm_tape_alloc(t, (size_t)total * sizeof *text);
     LCM_TRY(lcm_tape_status(t));
     off[0] = 0;
     for (int64_t i = 0; i < n; i++) {
@@ -46,6 +48,7 @@ static lcm_status batch_loss(lcm_ctx *ctx, task_concept *s, lcm_tape *t, const l
         off[i + 1] = off[i] + (int32_t)c->lengths[items[i]];
         source[i] = c->source[items[i]];
         if (w) LCM_TRY(lcm_chunks_weigh(ctx, w + off[i], c, items[i]));
+        if (text) LCM_TRY(lcm_chunks_text(ctx, text + off[i], c, items[i]));
     }
     b.x = x;
     LCM_TRY(lcm_model_loss_run(ctx, &l, t, s->model, &b, s->criterion, draws));
@@ -59,6 +62,10 @@ static lcm_status batch_loss(lcm_ctx *ctx, task_concept *s, lcm_tape *t, const l
         out->metrics[1] = (lcm_metric){"accuracy", (double)l.n_hits, (double)l.n_targets};
     } else /* per channel, so that 1 is the loss of predicting the mean of normalised vectors */
         out->metrics[0] = (lcm_metric){"mse", l.squared, (double)(l.n_targets * D)};
+    if (l.n_said) {
+        out->metrics[out->n_metrics++] = (lcm_metric){"xent_said", l.said, (double)l.n_said};
+        out->metrics[out->n_metrics++] = (lcm_metric){"accuracy_said", (double)l.n_said_hits, (double)l.n_said};
+    }
     return LCM_OK;
 }
 

@@ -77,6 +77,15 @@ JSON
 sleep 0.2; kill -9 $pid 2>/dev/null || true; wait $pid 2>/dev/null || true
 "$lcm" train -t 1 -q -s train.run=tt2 tt.json || fail "resume two_tower"
 same_model tt/step_00000100/model.safetensors tt2/step_00000100/model.safetensors || fail "a resumed two-tower differs"
+# Through the decoder: the right sentences get likelier.
+"$lcm" train -t 1 -q -s train.run=tt3 -s criterion.decoder.weight=3 -s criterion.decoder.share=0.5 -s train.validate_every=60 \
+    -s train.lr.max_steps=60 tt.json || fail "train two_tower through the decoder"
+awk -F'"xent_said":' 'NR <= 10 { a += $2 + 0 } NR > 50 { b += $2 + 0 } END { exit !(a > 0 && b < 0.95 * a) }' tt3/metrics.jsonl ||
+    fail "the decoder says no better: $(tail -1 tt3/metrics.jsonl)"
+grep -q '"valid_xent_said"' tt3/metrics.jsonl || fail "validation without xent_said"
+"$lcm" train -t 1 -q -s train.run=tt4 -s sonar= -s end_of_text= -s criterion.decoder.weight=3 tt.json 2> log && fail "a decoder loss without a decoder"
+grep -q "config.sonar: needed for criterion.decoder" log || fail "$(cat log)"
+"$f64" train -q --check-grad 1 -s criterion.decoder.weight=3 tt.json > log || { cat log; fail "gradients through the decoder"; }
 "$lcm" train -t 1 -q -s kind=base -s 'model={"sonar_embed_dim":32,"model_dim":32,"max_seq_len":64,"lcm":{"num_layers":1,"num_attn_heads":2,"ffn_inner_dim":64}}' \
     -s criterion.cf_guidance_probability=0 -s train.run=base tt.json || fail "train base"
 

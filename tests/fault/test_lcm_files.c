@@ -228,7 +228,8 @@ static void bad_configurations(void **state) {
 static void check_requests(lcm_model *m, lcm_model *plain) {
     static const int32_t off[3] = {0, 2, 2}, long_off[2] = {0, 65}, ok_off[2] = {0, 3};
     real *x = toy_concepts(65, TOY_D, 13);
-    lcm_concept_batch b = {2, x, off, NULL, NULL}, longer = {1, x, long_off, NULL, NULL}, fine = {1, x, ok_off, NULL, NULL};
+    lcm_concept_batch b = {.n_docs = 2, .x = x, .off = off}, longer = {.n_docs = 1, .x = x, .off = long_off},
+                      fine = {.n_docs = 1, .x = x, .off = ok_off};
     lcm_criterion_config cc = lcm_criterion_config_default();
     lcm_generate_config gc = lcm_generate_config_default();
     lcm_prompts p = {1, x, ok_off, NULL, NULL};

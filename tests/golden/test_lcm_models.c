@@ -218,7 +218,7 @@ static void base_losses(void **state) {
     for (int sft = 0; sft < 2; sft++) {
         real x[32 * TOY_D];
         int32_t off[4] = {0}, source[3];
-        lcm_concept_batch b = {3, x, off, sft ? source : NULL, NULL};
+        lcm_concept_batch b = {.n_docs = 3, .x = x, .off = off, .source_len = sft ? source : NULL};
         for (int d = 0; d < 3; d++) {
             real *s = golden_real(f.g, dims, "in.src%d", d);
             memcpy(x + off[d] * TOY_D, s, (size_t)dims[0] * TOY_D * sizeof *x);
@@ -252,7 +252,7 @@ static void two_tower_case(fixture *f, lcm_two_tower *m, bool sft, bool snr, boo
     int32_t off[3] = {0}, source[2], target_off[3] = {0};
     int64_t dims[LCM_ST_MAX_RANK], t[64], S;
     uint8_t dropped[64] = {0};
-    lcm_concept_batch b = {2, x, off, sft ? source : NULL, NULL};
+    lcm_concept_batch b = {.n_docs = 2, .x = x, .off = off, .source_len = sft ? source : NULL};
     lcm_draws draws = {.t = t, .dropped = dropped};
     char tag[64];
     const int64_t *padded_t;
@@ -311,7 +311,7 @@ static void two_tower_forward(void **state) {
     lcm_two_tower *m;
     int32_t off[3] = {0, 5, 10};
     uint8_t all[10];
-    lcm_concept_batch b = {2, NULL, off, NULL, NULL};
+    lcm_concept_batch b = {.n_docs = 2, .off = off};
     lcm_tape *t = f.tape;
     lcm_packed p = lcm_packed_make(t, 2, off);
     lcm_two_tower_mask mask = lcm_two_tower_mask_make(t, &b, NULL), none;
@@ -342,7 +342,7 @@ static void two_tower_forward(void **state) {
     for (int k = 0; k < 2; k++) {
         real *want = golden_real(f.g, dims, "%s", k ? "mask.shift3_T4_K9" : "mask.shift0");
         int32_t len = k ? 7 : 5, shift = k ? 3 : 0, o[2] = {0, len};
-        lcm_concept_batch one = {1, NULL, o, k ? &shift : NULL, NULL};
+        lcm_concept_batch one = {.n_docs = 1, .off = o, .source_len = k ? &shift : NULL};
         lcm_two_tower_mask got = lcm_two_tower_mask_make(t, &one, NULL);
         assert_int_equal(got.R, dims[0]);
         for (int64_t i = 0; i < dims[0]; i++)

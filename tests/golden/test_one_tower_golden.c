@@ -57,7 +57,7 @@ static void losses_and_gradients(void **state) {
     const int64_t *as_stored = golden_i64(g, NULL, "in.dropped");
     uint8_t dropped[CONCEPTS];
     lcm_model *m = load();
-    lcm_concept_batch b = {DOCS, golden_real(g, NULL, "in.x"), off, NULL, NULL};
+    lcm_concept_batch b = {.n_docs = DOCS, .x = golden_real(g, NULL, "in.x"), .off = off};
     lcm_draws draws = {.t = golden_i64(g, NULL, "in.t"), .noise = golden_real(g, NULL, "in.noise"), .dropped = dropped};
     lcm_criterion_config cc = lcm_criterion_config_default();
     lcm_tape *t = lcm_tape_new(ctx, 1 << 20);

@@ -39,18 +39,32 @@ static bool is_shift_of_scores(const char *name) {
     return strstr(name, "k_proj.bias") || strstr(name, "k_layer_norm.bias");
 }
 
+/* A decoder whose weights are constants, and sentences of one to four pieces. */
+static const lcm_sonar_config decoder_config = {.model_dim = TOY_D, .encoder_layers = 1, .decoder_layers = 1, .attn_heads = 2, .ffn_inner_dim = 16,
+                                                .vocab_size = 20, .max_seq_len = 8, .share_embeddings = true};
+static const int32_t ids[] = {5, 9, 4, 17, 12, 8, 19};
+static const lcm_pieces text[] = {{ids, 2}, {ids + 1, 1}, {ids, 4}, {ids + 3, 3}, {ids + 2, 2}, {ids + 4, 3},
+                                  {ids, 1}, {NULL, 0},    {ids, 3}, {ids + 1, 4}, {ids + 5, 2}};
+
 static void check_loss(const char *kind, const void *config, const lcm_criterion_config *cc, bool sft) {
     problem p = {.ctx = lcm_ctx_new(), .draws = {.seed = 5, .step = 9}};
     lcm_tape *t = lcm_tape_new(p.ctx, 1 << 20);
     lcm_tensor *leaf[GRAD_MAX_LEAVES];
     grad_problem g;
     grad_report r;
+    lcm_sonar *decoder = NULL;
     real *x = toy_concepts(offsets[DOCS], TOY_D, 3);
     int n = 0;
-    p.batch = (lcm_concept_batch){DOCS, x, offsets, sft ? sources : NULL, sft ? weights : NULL};
+    p.batch = (lcm_concept_batch){.n_docs = DOCS, .x = x, .off = offsets, .source_len = sft ? sources : NULL, .weight = sft ? weights : NULL};
     assert_int_equal(lcm_model_create(p.ctx, &p.model, kind, config, true), LCM_OK);
     toy_randomize(p.model, 7);
     assert_int_equal(lcm_criterion_new(p.ctx, &p.criterion, p.model, cc), LCM_OK);
+    if (cc->decoder.weight > 0) {
+        assert_int_equal(lcm_sonar_new(p.ctx, &decoder, &decoder_config, LCM_SONAR_DECODER, false), LCM_OK);
+        lcm_params_init(&decoder->params, 3);
+        p.criterion->decoder = decoder;
+        p.batch.text = text;
+    }
     assert_true(p.model->params.n <= GRAD_MAX_LEAVES);
     for (size_t i = 0; i < p.model->params.n; i++)
         leaf[n++] = has_no_gradient(p.model->params.items[i]->name) ? NULL : &p.model->params.items[i]->t;
@@ -65,6 +79,7 @@ static void check_loss(const char *kind, const void *config, const lcm_criterion
     assert_true(r.checked > 100);
     lcm_criterion_free(p.criterion);
     lcm_model_free(p.model);
+    lcm_sonar_free(decoder);
     free(x);
     lcm_tape_free(t);
     lcm_ctx_free(p.ctx);
@@ -91,6 +106,7 @@ static void base_loss(void **state) {
         c.lcm.dropout_p = c.lcm.final_dropout_p = c.frontend.dropout_p = variant == 3 ? 0.2 : 0;
         cc.compute_rmse = variant & 1;
         cc.reduction = variant > 1;
+        cc.decoder = (lcm_decoder_loss_config){.weight = variant == 0 || variant == 2 ? 3 : 0, .share = 1};
         check_loss("base", &c, &cc, variant == 2);
     }
 }
@@ -106,6 +122,7 @@ static void two_tower_loss(void **state) {
         if (variant == 1) c.context_encoder.dropout_p = c.denoiser.transformer.dropout_p = 0.2;
         cc.compute_rmse = variant == 1;
         cc.step_sampling.weighting = variant == 2 ? LCM_WEIGHT_CLAMP_SNR : LCM_WEIGHT_NONE;
+        cc.decoder = (lcm_decoder_loss_config){.weight = variant < 2 ? 3 : 0, .share = variant == 0 ? 0.7 : 1};
         check_loss("two_tower", &c, &cc, variant == 1);
     }
 }
@@ -122,6 +139,7 @@ static void one_tower_loss(void **state) {
         if (variant == 1) c.tower.dropout_p = c.tower.final_dropout_p = c.frontend.dropout_p = 0.2;
         cc.compute_rmse = variant == 1;
         cc.step_sampling.weighting = variant == 2 ? LCM_WEIGHT_CLAMP_SNR : LCM_WEIGHT_NONE;
+        cc.decoder = (lcm_decoder_loss_config){.weight = variant == 0 ? 3 : 0, .share = 1};
         check_loss("one_tower", &c, &cc, variant == 1);
     }
 }

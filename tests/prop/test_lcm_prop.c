@@ -117,7 +117,7 @@ static void training_row_is_inference(void **state) {
     real *x = toy_concepts(T, TOY_D, 2), *noise = toy_concepts(1, TOY_D, 3), *z, noisy[T * TOY_D],
          want[T * TOY_D];
     int64_t level[T];
-    lcm_concept_batch b = {1, x, off, NULL, NULL};
+    lcm_concept_batch b = {.n_docs = 1, .x = x, .off = off};
     lcm_packed p = pass_over(off, 1);
     lcm_two_tower_mask mask = lcm_two_tower_mask_make(tape, &b, NULL);
     lcm_tensor *y;
@@ -221,7 +221,7 @@ static void denoiser_without_modulators_is_identity(void **state) {
     int32_t off[2] = {0, 5};
     int64_t level[5] = {0, 3, 7, 12, 19};
     real *x = toy_concepts(5, TOY_D, 6);
-    lcm_concept_batch b = {1, x, off, NULL, NULL};
+    lcm_concept_batch b = {.n_docs = 1, .x = x, .off = off};
     lcm_packed p;
     lcm_two_tower_mask mask;
     lcm_tensor *in, *y, *want;
@@ -287,7 +287,7 @@ static double loss_of(const lcm_model *m, const lcm_concept_batch *b, const lcm_
 static void check_draws(lcm_model *m) {
     static const int32_t off[3] = {0, 9, 14};
     real *x = toy_concepts(14, TOY_D, 8);
-    lcm_concept_batch b = {2, x, off, NULL, NULL};
+    lcm_concept_batch b = {.n_docs = 2, .x = x, .off = off};
     lcm_criterion_config cc = lcm_criterion_config_default();
     lcm_model_loss l;
     double first;
@@ -331,7 +331,7 @@ static int64_t count_dropped(const lcm_model *m, const lcm_concept_batch *b, con
 static void check_dropped_rows(lcm_model *m) {
     static const int32_t off[3] = {0, 20, 32};
     real *x = toy_concepts(32, TOY_D, 10);
-    lcm_concept_batch b = {2, x, off, NULL, NULL};
+    lcm_concept_batch b = {.n_docs = 2, .x = x, .off = off};
     lcm_criterion_config cc = lcm_criterion_config_default();
     uint8_t d[32];
     int64_t total = 0;
@@ -367,7 +367,7 @@ static void overfits(const char *kind, const void *config, double target) {
     static const int32_t off[4] = {0, 5, 9, 15};
     lcm_model *m;
     real *x = toy_concepts(15, TOY_D, 12);
-    lcm_concept_batch b = {3, x, off, NULL, NULL};
+    lcm_concept_batch b = {.n_docs = 3, .x = x, .off = off};
     lcm_criterion_config cc = lcm_criterion_config_default();
     lcm_adamw_config aw = lcm_adamw_config_default();
     lcm_draws d = {.seed = 3};

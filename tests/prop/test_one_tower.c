@@ -119,7 +119,7 @@ static pass pass_new(const int32_t *source_len) {
         p.level[r] = r * 7 % 20;
         p.dropped[r] = r % 4 == 2;
     }
-    p.batch = (lcm_concept_batch){DOCS, NULL, docs, source_len, NULL};
+    p.batch = (lcm_concept_batch){.n_docs = DOCS, .off = docs, .source_len = source_len};
     p.g.R = CONCEPTS - (source_len ? source_len[0] + source_len[1] + source_len[2] : 0);
     return p;
 }
@@ -306,7 +306,7 @@ static lcm_status denoise_by_training(lcm_ctx *c, void *user, real *out, const r
     for (int64_t i = 0; i < rows; i++) {
         int32_t off[2] = {0, w->n + 1}, source = w->n;
         uint8_t dropped = i > 0;
-        lcm_concept_batch b = {1, NULL, off, &source, NULL};
+        lcm_concept_batch b = {.n_docs = 1, .off = off, .source_len = &source};
         lcm_noisy_targets g = {.R = 1, .level = &level, .dropped = &dropped, .noisy = x + i * TOY_D};
         lcm_one_tower_rows r;
         lcm_tape_reset(tape, (lcm_tape_opts){0});
@@ -448,7 +448,7 @@ static void loss_is_its_formula(void **state) {
         lcm_one_tower *m;
         lcm_criterion *c;
         pass p = pass_new(NULL);
-        lcm_concept_batch b = {DOCS, x, docs, NULL, NULL};
+        lcm_concept_batch b = {.n_docs = DOCS, .x = x, .off = docs};
         real noise[CONCEPTS * TOY_D], target[CONCEPTS * TOY_D], w[CONCEPTS], rows[CONCEPTS];
         lcm_draws draws = {.t = p.level, .noise = noise, .dropped = p.dropped};
         lcm_model_loss l;
@@ -479,7 +479,7 @@ static void loss_is_its_formula(void **state) {
         for (int d = 0; d < DOCS; d++) {
             int32_t off[2] = {0, docs[d + 1] - docs[d]};
             int64_t at = docs[d];
-            lcm_concept_batch one = {1, x + at * TOY_D, off, NULL, NULL};
+            lcm_concept_batch one = {.n_docs = 1, .x = x + at * TOY_D, .off = off};
             draws = (lcm_draws){.t = p.level + at, .noise = noise + at * TOY_D, .dropped = p.dropped + at};
             loss_of(&l, &m->model, &one, c, &draws);
             for (int32_t n = 0; n < off[1]; n++)

@@ -49,7 +49,7 @@ enum { KINDS = sizeof kinds / sizeof *kinds };
 
 static lcm_model_loss loss_of(lcm_model *m, const real *x, const int32_t *src, const lcm_criterion_config *cc,
                               const lcm_draws *d) {
-    lcm_concept_batch b = {DOCS, x, off, src, NULL};
+    lcm_concept_batch b = {.n_docs = DOCS, .x = x, .off = off, .source_len = src};
     lcm_criterion *c;
     lcm_model_loss l = {0};
     OK(lcm_criterion_new(ctx, &c, m, cc));
@@ -126,7 +126,7 @@ static void weighted_loss(void **state) {
         for (int sft = 0; sft < 2; sft++) {
             lcm_model *m = kinds[k].make(false);
             lcm_criterion_config cc = criterion(m);
-            lcm_concept_batch b = {DOCS, x, off, sft ? source : NULL, w};
+            lcm_concept_batch b = {.n_docs = DOCS, .x = x, .off = off, .source_len = sft ? source : NULL, .weight = w};
             draws s;
             lcm_draws d = fill_draws(&s, b.source_len);
             lcm_model_loss plain, weighted = {0};
@@ -207,7 +207,7 @@ static void no_target_is_refused(void **state) {
     for (int k = 0; k < KINDS; k++) {
         lcm_model *m = kinds[k].make(false);
         lcm_criterion_config cc = criterion(m);
-        lcm_concept_batch b = {DOCS, x, off, whole, NULL};
+        lcm_concept_batch b = {.n_docs = DOCS, .x = x, .off = off, .source_len = whole};
         lcm_draws d = {.seed = 1};
         lcm_criterion *c;
         lcm_model_loss l = {0};
