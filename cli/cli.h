@@ -80,6 +80,11 @@ typedef struct cli_option {
 #define CLI_ENUM(name, letter, out, names, arg, help) {name, letter, CLI_KIND_ENUM, out, arg, help, 0, 0, names}
 #define CLI_ASSIGN(name, letter, out, help) {name, letter, CLI_KIND_ASSIGN, out, "KEY=VALUE", help, 0, 0, NULL}
 #define CLI_LIST(name, letter, out, arg, help) {name, letter, CLI_KIND_LIST, out, arg, help, 0, 0, NULL}
+/* Of an lcm_decode_opts. */
+#define CLI_DRAW(o)                                                                                                      \
+    CLI_REAL("temperature", 0, &(o).temperature, 0, 100, "draw the tokens of a sentence at this temperature; 0: search"),  \
+        CLI_INT("top-k", 0, &(o).top_k, 0, 1e9, "draw them from so many likeliest; 0: all"),                              \
+        CLI_REAL("top-p", 0, &(o).top_p, 0, 1, "draw them from the least set of this probability; 0: all")
 #define CLI_END {NULL, 0, CLI_KIND_END, NULL, NULL, NULL, 0, 0, NULL}
 
 /* Parses argv (argv[0] is the command's name) by getopt_long rules, adds the options that all

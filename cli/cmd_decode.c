@@ -14,6 +14,7 @@ typedef struct options {
     const char *model, *lang;
     int64_t beam, seed;
     double noise;
+    lcm_decode_opts draw; /* temperature, top_k, top_p */
     bool likeliest;
 } options;
 
@@ -24,13 +25,14 @@ static void print_line(cli *c, const char *text) {
 }
 
 static lcm_status decode(cli *c, lcm_session *s, const float *x, int64_t n, int64_t D, const options *o) {
-    lcm_decode_opts opts = {.beam = o->beam, .lang = o->lang, .likeliest = o->likeliest};
+    lcm_decode_opts opts = o->draw;
     cli_progress p;
     lcm_status st = LCM_OK;
     cli_progress_begin(c, &p, "decoding", "vectors", (double)n);
     for (int64_t i = 0; st == LCM_OK && i < n && !c->out_errno; i += BATCH) {
         int64_t k = n - i < BATCH ? n - i : BATCH;
         char *texts, *t;
+        opts.first = (uint64_t)i;
         st = lcm_session_decode(c->ctx, &texts, NULL, s, x + i * D, (size_t)k, &opts);
         if (st) break;
         t = texts;
@@ -82,8 +84,9 @@ static int run(cli *c, int argc, char **argv) {
         CLI_INT("beam", 'b', &o.beam, 0, 64, "hypotheses per sentence, 1 is greedy; 0: as the bundle says"),
         CLI_STRING("lang", 'l', &o.lang, "CODE", "language that is wanted, e.g. fra_Latn or fr; 'lcm info --list-langs' lists them"),
         CLI_FLAG("likeliest", 0, &o.likeliest, "take the likeliest hypothesis, not the one that encodes to the nearest vector"),
+        CLI_DRAW(o.draw),
         CLI_REAL("noise", 0, &o.noise, 0, 1, "perturb the vectors: sqrt(1-X) z + sqrt(X) noise"),
-        CLI_INT("seed", 's', &o.seed, 0, 9e15, "of the noise"),
+        CLI_INT("seed", 's', &o.seed, 0, 9e15, "of noise and draws"),
         CLI_END,
     };
     lcm_bundle *b = NULL;
@@ -92,6 +95,7 @@ static int run(cli *c, int argc, char **argv) {
     int code;
     if (!cli_parse(c, argc, argv, table)) return c->exit_code;
     if (o.model == NULL) return cli_usage_error(c, "--model is missing");
+    o.draw.beam = o.beam, o.draw.lang = o.lang, o.draw.likeliest = o.likeliest, o.draw.seed = (uint64_t)o.seed;
     st = open_bundle(c, &b, &o);
     if (st == LCM_OK) st = lcm_session_new(c->ctx, &s, b);
     code = st ? cli_status(c, st) : run_with(c, s, lcm_bundle_get_info(b), &o);

@@ -303,7 +303,7 @@ static int run_translate(cli *c, int argc, char **argv) {
 
 /* ---- next, stories ---- */
 
-enum { N_SAMPLING = 11 };
+enum { N_SAMPLING = 13 };
 
 /* Options of every task that runs concept models. */
 static void sampling_options(cli_option *rows, lcm_generation *g) {
@@ -319,6 +319,8 @@ static void sampling_options(cli_option *rows, lcm_generation *g) {
         CLI_INT("top-k", 0, &g->top_k, 0, 1048576, "choose among so many units; 0: all (quant)"),
         CLI_REAL("top-p", 0, &g->top_p, 0, 1, "choose among the units that hold this probability; 0: all (quant)"),
         CLI_INT("beam", 0, &g->beam, 1, 64, "beam size of the decoder"),
+        CLI_REAL("decoder-temperature", 0, &g->decoder_temperature, 0, 100, "draw words at this temperature; 0: beam search (stories)"),
+        CLI_REAL("decoder-top-p", 0, &g->decoder_top_p, 0, 1, "draw them from the least set of this probability; 1: all (stories)"),
     };
     memcpy(rows, all, sizeof all);
 }

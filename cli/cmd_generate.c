@@ -10,7 +10,7 @@
 typedef struct options {
     const char *model, *file;
     int64_t concepts, seed, steps, beam, candidates, top_k;
-    double guidance, rescale, sigma, min_score, final_noise, eos, repetition, temperature, top_p;
+    double guidance, rescale, sigma, min_score, final_noise, eos, repetition, temperature, top_p, decoder_temperature, decoder_top_p;
     int feedback;
     bool json;
 } options;
@@ -34,6 +34,8 @@ static lcm_generation settle(const options *o, const lcm_generation *bundle) {
     if (o->temperature >= 0) g.temperature = o->temperature;
     if (o->top_k >= 0) g.top_k = o->top_k;
     if (o->top_p >= 0) g.top_p = o->top_p;
+    if (o->decoder_temperature >= 0) g.decoder_temperature = o->decoder_temperature;
+    if (o->decoder_top_p >= 0) g.decoder_top_p = o->decoder_top_p;
     if (o->feedback >= 0) g.feedback = o->feedback;
     return g;
 }
@@ -110,7 +112,7 @@ static int generate(cli *c, const options *o, const char *text, size_t len) {
 
 static int run(cli *c, int argc, char **argv) {
     options o = {.seed = -1, .min_score = 1, .guidance = -1, .rescale = -1, .sigma = -1, .final_noise = -1, .eos = -2, .repetition = -1, .temperature = -1, .feedback = -1,
-                 .top_k = -1, .top_p = -1};
+                 .top_k = -1, .top_p = -1, .decoder_temperature = -1, .decoder_top_p = -1};
     const cli_option table[] = {
         CLI_STRING("model", 'm', &o.model, "PATH", "bundle, or file of a llama"),
         CLI_STRING("file", 'f', &o.file, "FILE", "read the prompt from a file"),
@@ -127,6 +129,8 @@ static int run(cli *c, int argc, char **argv) {
         CLI_INT("top-k", 0, &o.top_k, 0, 1e9, "draw from the likeliest tokens (llama) or units (quant); 0: all"),
         CLI_REAL("top-p", 0, &o.top_p, 0, 1, "draw from the least set of this probability (llama, quant); 1: all"),
         CLI_INT("beam", 'b', &o.beam, 1, 64, "hypotheses per sentence; 1 is greedy"),
+        CLI_REAL("decoder-temperature", 0, &o.decoder_temperature, 0, 100, "draw the words of a sentence at this temperature; 0: beam search"),
+        CLI_REAL("decoder-top-p", 0, &o.decoder_top_p, 0, 1, "draw them from the least set of this probability; 1: all"),
         CLI_ENUM("feedback", 0, &o.feedback, feedback_names, "WHAT", "read back the predicted vector, or its text encoded anew"),
         CLI_REAL("eos", 0, &o.eos, -1, 2, "end at this cosine with the end of text; 2: never"),
         CLI_REAL("repetition", 0, &o.repetition, 0, 2, "end at this cosine with the sentence before; 0: never"),

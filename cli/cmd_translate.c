@@ -12,8 +12,9 @@ enum { BATCH = 64, LANG_CAP = 64 };
 
 typedef struct options {
     const char *model, *from, *to;
-    int64_t beam;
+    int64_t beam, seed;
     bool tsv, nearest;
+    lcm_decode_opts draw; /* temperature, top_k, top_p */
 } options;
 
 /* One line: its languages and its text. */
@@ -21,6 +22,7 @@ typedef struct sentence {
     char from[LANG_CAP], to[LANG_CAP];
     const char *text;
     size_t len;
+    uint64_t number; /* from 0 */
 } sentence;
 
 static int bad_line(cli *c, size_t line) {
@@ -45,7 +47,8 @@ static bool split(sentence *s) {
 
 /* n sentences that share both languages. */
 static lcm_status translate(cli *c, lcm_session *s, const sentence *line, size_t n, int64_t D, const options *o, size_t *n_cut) {
-    lcm_decode_opts d = {.beam = o->beam, .lang = line->to, .likeliest = !o->nearest};
+    lcm_decode_opts d = {.beam = o->beam, .lang = line->to, .likeliest = !o->nearest, .temperature = o->draw.temperature,
+                         .top_k = o->draw.top_k, .top_p = o->draw.top_p, .seed = (uint64_t)o->seed, .first = line->number};
     const char *text[BATCH] = {NULL};
     size_t len[BATCH] = {0};
     uint8_t cut[BATCH];
@@ -74,7 +77,7 @@ static int run_lines(cli *c, lcm_session *s, const cli_lines *lines, int64_t D, 
     int code = CLI_OK;
     cli_progress_begin(c, &p, "translating", "sentences", (double)lines->n);
     for (size_t i = 0; st == LCM_OK && code == CLI_OK && i < lines->n && !c->out_errno; i++) {
-        sentence next = {.text = lines->text[i], .len = lines->len[i]};
+        sentence next = {.text = lines->text[i], .len = lines->len[i], .number = i};
         snprintf(next.from, sizeof next.from, "%s", o->from ? o->from : "");
         snprintf(next.to, sizeof next.to, "%s", o->to ? o->to : "");
         if (o->tsv && !split(&next)) code = bad_line(c, i + 1);
@@ -99,6 +102,8 @@ static int run(cli *c, int argc, char **argv) {
         CLI_STRING("to", 0, &o.to, "CODE", "language that is wanted"),
         CLI_FLAG("tsv", 0, &o.tsv, "every line is FROM<TAB>TO<TAB>SENTENCE"),
         CLI_INT("beam", 'b', &o.beam, 0, 64, "hypotheses per sentence, 1 is greedy; 0: as the bundle says"),
+        CLI_DRAW(o.draw),
+        CLI_INT("seed", 's', &o.seed, 0, 9e15, "of the draws"),
         CLI_FLAG("nearest", 0, &o.nearest, "take the hypothesis that encodes nearest to the sentence, not the likeliest"),
         CLI_END,
     };

@@ -37,6 +37,9 @@ typedef struct lcm_generation {
     int64_t beam;        /* hypotheses of the decoder, 1 … 64 [5] */
     int64_t candidates;  /* concepts drawn for each sentence, 1 … 64 [1]: the first whose text has a score (see */
     double min_score;    /* lcm_concept) of at least this is kept, else that of the highest; 0: always that [0] */
+    /* The decoder draws its words from softmax(logits / decoder_temperature) and, of these, from the least set whose
+     * probability reaches decoder_top_p; temperature 0: it searches for the likeliest sentence, with `beam` [0, 1 = all]. */
+    double decoder_temperature, decoder_top_p;
     bool block_doubles;  /* the decoder writes no word twice in a row, if it is one piece of the vocabulary [false] */
     int feedback;        /* lcm_feedback [vector] */
     double eos_threshold;        /* end at this cosine with the end-of-text concept; 2: never [0.9] */

@@ -40,11 +40,16 @@ typedef struct lcm_decode_opts {
     /* 1: the likeliest hypothesis. 0: the one whose own encoding is nearest to the vector, when the encoder
      * is loaded and beam > 1; more exact on vectors of real sentences. */
     bool likeliest;
+    /* > 0: draw every token from softmax(logits / temperature) instead of searching, from the top_k likeliest [0 = all] and
+     * the least set whose probability reaches top_p [0 or 1 = all]; sentence i is a function of x [i], seed and first + i. */
+    double temperature, top_p;
+    int64_t top_k;
+    uint64_t seed, first;
 } lcm_decode_opts;
 
 /* Concepts x [n, D] to sentences: *out receives n texts, each ended by a NUL byte; free it with
  * lcm_free. scores [n] may be NULL. opts NULL = defaults.
- * LCM_ERR_ARG: the decoder is not loaded, or beam; LCM_ERR_NUMERIC: a value of x is not finite. */
+ * LCM_ERR_ARG: the decoder is not loaded, or an option is out of range; LCM_ERR_NUMERIC: a value of x is not finite. */
 LCM_API lcm_status lcm_session_decode(lcm_ctx *ctx, char **out, double *scores, lcm_session *s, const float *x, size_t n,
                                       const lcm_decode_opts *opts);
 

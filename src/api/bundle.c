@@ -17,6 +17,8 @@ static const lcm_field generation_fields[] = {
     LCM_F_INT(lcm_generation, seed, 0, 9e15, "of the noise"),
     LCM_F_INT(lcm_generation, beam, 1, LCM_MAX_BEAM, "hypotheses of the decoder"),
     LCM_F_INT(lcm_generation, candidates, 1, LCM_MAX_CANDIDATES, "concepts drawn for each sentence"),
+    LCM_F_REAL(lcm_generation, decoder_temperature, 0, 100, "of the words that the decoder draws; 0 = beam search"),
+    LCM_F_REAL(lcm_generation, decoder_top_p, 0, 1, "probability of the words it draws from, 0 and 1 = all"),
     LCM_F_BOOL(lcm_generation, block_doubles, "no word twice in a row"),
     LCM_F_ENUM(lcm_generation, feedback, feedback_names, "what is read back"),
     LCM_F_REAL(lcm_generation, eos_threshold, -1, 2, "end at this cosine with the end of text"),
@@ -48,13 +50,14 @@ lcm_generation lcm_generation_default(void) {
     return (lcm_generation){.concepts = 16, .beam = 5, .candidates = 1, .eos_threshold = g.eos_threshold, .steps = g.sampler.steps,
                             .guidance_scale = g.sampler.guidance_scale, .guidance_rescale = g.sampler.guidance_rescale,
                             .initial_noise_scale = g.sampler.initial_noise_scale,
-                            .epsilon_scaling = g.sampler.epsilon_scaling, .top_p = 1};
+                            .epsilon_scaling = g.sampler.epsilon_scaling, .top_p = 1, .decoder_top_p = 1};
 }
 
 lcm_beam_opts lcm_generation_beam(const lcm_generation *g) {
     lcm_beam_opts o = lcm_beam_opts_default();
     o.beam_size = g->beam;
     o.block_doubles = g->block_doubles;
+    o.draw = (lcm_draw_opts){.sampler = {.temperature = g->decoder_temperature, .top_p = g->decoder_top_p}, .seed = (uint64_t)g->seed};
     return o;
 }
 

@@ -111,6 +111,7 @@ static lcm_status to_text(lcm_ctx *ctx, job *j, real *x, lcm_concept *c) {
     const char *text;
     size_t len;
     j->text.len = 0;
+    beam.draw.first = (uint64_t)(c->index * j->config.candidates);
     LCM_TRY(lcm_codec_decode_best(ctx, &j->text, &said, j->s->codec, x, (size_t)j->config.candidates, j->config.min_score, -1, &beam));
     if (said.which) memcpy(x, x + said.which * D, D * sizeof *x);
     c->score = said.score;

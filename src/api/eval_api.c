@@ -67,7 +67,8 @@ lcm_status lcm_eval_generation(lcm_ctx *ctx, lcm_generate_config *out, const lcm
 }
 
 json_t *lcm_eval_sampling(const lcm_generation *g) {
-    return json_pack("{s:I, s:f, s:b, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:f}", "candidates", (json_int_t)g->candidates, "min_score", g->min_score, "block_doubles", (int)g->block_doubles, "steps", (json_int_t)g->steps, "guidance_scale", g->guidance_scale,
+    return json_pack("{s:I, s:f, s:f, s:f, s:b, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:f}", "candidates", (json_int_t)g->candidates, "min_score", g->min_score, "decoder_temperature", g->decoder_temperature,
+                     "decoder_top_p", g->decoder_top_p, "block_doubles", (int)g->block_doubles, "steps", (json_int_t)g->steps, "guidance_scale", g->guidance_scale,
                      "guidance_rescale", g->guidance_rescale, "initial_noise_scale", g->initial_noise_scale, "epsilon_scaling",
                      g->epsilon_scaling, "final_noise", g->final_noise, "temperature", g->temperature, "top_k",
                      (json_int_t)g->top_k, "top_p", g->top_p);

@@ -131,7 +131,7 @@ static lcm_status encode_end(lcm_ctx *ctx, bench *b, real *end, bool *has, const
 static lcm_status run_model(lcm_ctx *ctx, bench *b, const lcm_model *m, const char *path, const real *end) {
     const lcm_eval_stories_opts *o = b->o;
     lcm_prompts prompts = {.n = b->docs.n_docs, .x = b->prompt, .off = b->off, .eos = end};
-    bool seeded = m->schedule != NULL || b->config.temperature > 0;
+    bool seeded = m->schedule != NULL || b->config.temperature > 0 || b->written.draw.sampler.temperature > 0;
     size_t n = seeded ? o->n_seeds : 1;
     double *values;
     lcm_status st = lcm_calloc(ctx, &values, n * LCM_STORY_COLUMNS, sizeof *values);

@@ -78,7 +78,10 @@ lcm_status lcm_session_decode(lcm_ctx *ctx, char **out, double *scores, lcm_sess
     beam.beam_size = o.beam ? o.beam : s->bundle->config.generate.beam;
     if (beam.beam_size < 1 || beam.beam_size > LCM_MAX_BEAM)
         LCM_FAIL(ctx, LCM_ERR_ARG, "beam %" PRId64 " is outside 1 … %d", beam.beam_size, LCM_MAX_BEAM);
+    beam.draw = (lcm_draw_opts){{o.temperature, o.top_k, o.top_p}, o.seed, o.first};
     if (!o.likeliest && s->bundle->parts & LCM_LOAD_ENCODER) beam.nearest_rounds = LCM_NEAREST_ROUNDS;
+    if (!(o.temperature >= 0 && o.temperature <= 100))
+        LCM_FAIL(ctx, LCM_ERR_ARG, "temperature %g is outside 0 … 100", o.temperature);
     LCM_TRY(lcm_session_needs(ctx, s, LCM_LOAD_DECODER));
     LCM_TRY(lcm_bundle_lang(ctx, &id, s->bundle, o.lang));
     LCM_TRY(check_finite(ctx, x, n, s->bundle->info.dim));

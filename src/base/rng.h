@@ -19,7 +19,8 @@ enum lcm_rng_stream {
     LCM_RNG_GUIDANCE,
     LCM_RNG_SAMPLE,
     LCM_RNG_TEST,
-    LCM_RNG_DECODED
+    LCM_RNG_DECODED,
+    LCM_RNG_DRAW
 };
 
 lcm_rng lcm_rng_make(uint64_t seed, uint64_t stream);

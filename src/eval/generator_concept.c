@@ -115,5 +115,5 @@ static lcm_status go_on(lcm_ctx *ctx, lcm_sentences *out, const lcm_generator *g
 lcm_generator lcm_generator_concept(const char *name, lcm_concept_writer *w) {
     return (lcm_generator){.name = name, .kind = w->model->type->name, .parameters = lcm_model_parameters(w->model),
                            .fixed = lcm_model_fixed(w->model),
-                           .seeded = w->model->schedule != NULL || w->config.temperature > 0, .go_on = go_on, .self = w};
+                           .seeded = w->model->schedule != NULL || w->config.temperature > 0 || w->beam.draw.sampler.temperature > 0, .go_on = go_on, .self = w};
 }

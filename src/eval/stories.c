@@ -23,12 +23,14 @@ static lcm_status alloc(lcm_ctx *ctx, lcm_stories *s, int64_t n) {
 
 /* Round trip of the text itself. */
 static lcm_status encode_own(lcm_ctx *ctx, lcm_stories *s, lcm_codec *codec, const lcm_beam_opts *beam) {
+    lcm_beam_opts search = *beam; /* also where the text was drawn */
     lcm_sentences again = {0};
     size_t values = (size_t)(s->text.n * s->D) + 1;
     lcm_status st = lcm_calloc(ctx, &s->own, values, sizeof *s->own);
+    search.draw.sampler.temperature = 0;
     if (st == LCM_OK) st = lcm_calloc(ctx, &s->own_back, values, sizeof *s->own_back);
     if (st == LCM_OK) st = lcm_sentences_encode(ctx, s->own, NULL, codec, &s->text, 0, s->text.n);
-    if (st == LCM_OK) st = lcm_sentences_decode(ctx, &again, codec, s->own, s->text.n, beam);
+    if (st == LCM_OK) st = lcm_sentences_decode(ctx, &again, codec, s->own, s->text.n, &search);
     if (st == LCM_OK) st = lcm_sentences_encode(ctx, s->own_back, NULL, codec, &again, 0, again.n);
     lcm_sentences_free(&again);
     return st;
@@ -92,7 +94,8 @@ lcm_status lcm_stories_real(lcm_ctx *ctx, lcm_stories *out, lcm_codec *codec, co
 
 typedef struct recorder {
     lcm_codec *codec;
-    const lcm_beam_opts *beam;
+    lcm_beam_opts beam;
+    const uint64_t *doc; /* numbers of the prompts; NULL = 0 … */
     int64_t D, max, candidates;
     double min_score;
     bool feedback;
@@ -103,10 +106,12 @@ typedef struct recorder {
 } recorder;
 
 /* Of the candidates x, the one that is said best, to the first row; its text to r->said. */
-static lcm_status choose(lcm_ctx *ctx, recorder *r, real *x) {
+static lcm_status choose(lcm_ctx *ctx, recorder *r, int64_t prompt, int64_t index, real *x) {
+    uint64_t doc = r->doc ? r->doc[prompt] : (uint64_t)prompt;
     lcm_said said;
     r->said.len = 0;
-    LCM_TRY(lcm_codec_decode_best(ctx, &r->said, &said, r->codec, x, (size_t)r->candidates, r->min_score, -1, r->beam));
+    r->beam.draw.first = (doc * (uint64_t)r->max + (uint64_t)index) * (uint64_t)r->candidates;
+    LCM_TRY(lcm_codec_decode_best(ctx, &r->said, &said, r->codec, x, (size_t)r->candidates, r->min_score, -1, &r->beam));
     if (said.which) memcpy(x, x + (int64_t)said.which * r->D, (size_t)r->D * sizeof *x);
     return LCM_OK;
 }
@@ -114,7 +119,7 @@ static lcm_status choose(lcm_ctx *ctx, recorder *r, real *x) {
 static lcm_status on_concept(lcm_ctx *ctx, void *user, int64_t prompt, int64_t index, real *x) {
     recorder *r = user;
     int64_t at = prompt * r->max + index;
-    if (r->feedback || r->candidates > 1) LCM_TRY(choose(ctx, r, x));
+    if (r->feedback || r->candidates > 1) LCM_TRY(choose(ctx, r, prompt, index, x));
     memcpy(r->x + at * r->D, x, (size_t)r->D * sizeof *x);
     if (!r->feedback) return LCM_OK;
     r->where[at] = r->text.n;
@@ -127,7 +132,7 @@ static lcm_status gather(lcm_ctx *ctx, lcm_stories *out, const recorder *r, cons
     lcm_status st = alloc(ctx, out, g->off[g->n]);
     for (int64_t d = 0; st == LCM_OK && d < g->n; d++)
         memcpy(out->x + g->off[d] * r->D, r->x + d * r->max * r->D, (size_t)((g->off[d + 1] - g->off[d]) * r->D) * sizeof(real));
-    if (st == LCM_OK && !r->feedback) st = lcm_sentences_decode(ctx, &decoded, r->codec, out->x, g->off[g->n], r->beam);
+    if (st == LCM_OK && !r->feedback) st = lcm_sentences_decode(ctx, &decoded, r->codec, out->x, g->off[g->n], &r->beam);
     for (int64_t d = 0; st == LCM_OK && d < g->n; d++) {
         for (int64_t i = g->off[d]; st == LCM_OK && i < g->off[d + 1]; i++) {
             size_t len;
@@ -145,7 +150,7 @@ static lcm_status gather(lcm_ctx *ctx, lcm_stories *out, const recorder *r, cons
 lcm_status lcm_stories_generate(lcm_ctx *ctx, lcm_stories *out, lcm_codec *codec, const lcm_model *m,
                                 const lcm_prompts *prompts, const lcm_generate_config *config, bool text_feedback,
                                 const lcm_beam_opts *beam) {
-    recorder r = {.codec = codec, .beam = beam, .D = lcm_codec_dim(codec), .max = config->max_gen_len,
+    recorder r = {.codec = codec, .beam = *beam, .doc = prompts->doc, .D = lcm_codec_dim(codec), .max = config->max_gen_len,
                   .candidates = config->candidates, .min_score = config->min_score, .feedback = text_feedback};
     lcm_generate_config c = *config;
     lcm_generate_hooks hooks = {.on_concept = on_concept, .user = &r};
@@ -155,6 +160,7 @@ lcm_status lcm_stories_generate(lcm_ctx *ctx, lcm_stories *out, lcm_codec *codec
     memset(out, 0, sizeof *out);
     c.trim_hypotheses = true;
     c.include_eos_token = false;
+    r.beam.draw.seed = (uint64_t)c.seed;
     if (m->embed_dim != r.D)
         LCM_FAIL(ctx, LCM_ERR_SHAPE, "the model's concepts have %lld values, the autoencoder's %lld", (long long)m->embed_dim,
                  (long long)r.D);

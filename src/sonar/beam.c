@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "kernels/xent.h"
-
-enum { ID_UNK = 1, ID_EOS = 3 };
+#include "sonar/step_rules.h"
+#include "token/tokenizer.h"
 
 lcm_beam_opts lcm_beam_opts_default(void) {
     lcm_beam_opts o = {.beam_size = 5, .min_gen_len = 1, .max_gen_len = 1152, .normalize_scores = true,
@@ -64,18 +64,6 @@ static lcm_status allocate(search *s, const lcm_sonar_net *net) {
     return lcm_calloc(s->ctx, &s->top, (size_t)(2 * s->B), sizeof *s->top);
 }
 
-static lcm_status check(lcm_ctx *ctx, const lcm_beam_opts *o, int64_t n_prompt, int64_t max_len) {
-    if (o->beam_size < 1 || o->beam_size > 1024)
-        LCM_FAIL(ctx, LCM_ERR_ARG, "beam size %lld is outside 1 … 1024", (long long)o->beam_size);
-    if (!(o->temperature > 0)) LCM_FAIL(ctx, LCM_ERR_ARG, "temperature %g is not above 0", o->temperature);
-    if (o->min_gen_len < 0 || o->max_gen_len < 1 || o->min_gen_len > o->max_gen_len)
-        LCM_FAIL(ctx, LCM_ERR_ARG, "lengths %lld … %lld of generated tokens", (long long)o->min_gen_len,
-                 (long long)o->max_gen_len);
-    if (n_prompt < 1 || n_prompt >= max_len)
-        LCM_FAIL(ctx, LCM_ERR_ARG, "a prompt of %lld tokens does not fit in %lld", (long long)n_prompt, (long long)max_len);
-    return LCM_OK;
-}
-
 static void log_probs(const search *s, real *logits, int64_t rows) {
     if (s->o->temperature != 1)
         for (int64_t i = 0; i < rows * s->V; i++) logits[i] = (real)((double)logits[i] / s->o->temperature);
@@ -89,33 +77,6 @@ static lcm_status check_finite(const search *s, const real *lp, int64_t rows) {
             LCM_FAIL(s->ctx, LCM_ERR_NUMERIC, "sentence %lld: the decoder's output is not a number", (long long)s->sentence[live]);
     }
     return LCM_OK;
-}
-
-/* Bans, in lp, every token that would complete a repeated n-gram of seq[0 … n-1]. */
-static void block_ngrams(real *lp, const int32_t *seq, int64_t n, int64_t k) {
-    if (n < k) return;
-    for (int64_t i = 0; i + k <= n; i++)
-        if (memcmp(seq + i, seq + n - (k - 1), (size_t)(k - 1) * sizeof *seq) == 0) lp[seq[i + k - 1]] = -INFINITY;
-}
-
-static void block_banned(real *lp, const int32_t *seq, int64_t n, const lcm_token_seq *ban) {
-    int64_t k = ban->n - 1;
-    if (k < 0 || n < k) return;
-    if (memcmp(ban->ids, seq + n - k, (size_t)k * sizeof *seq) == 0) lp[ban->ids[k]] = -INFINITY;
-}
-
-static void apply_rules(const search *s, real *lp, const int32_t *seq, int64_t n) {
-    if (n == s->max_len - 1) {
-        real eos = lp[ID_EOS];
-        for (int64_t v = 0; v < s->V; v++) lp[v] = -INFINITY;
-        lp[ID_EOS] = eos;
-        return;
-    }
-    if (s->o->ngram_block > 0) block_ngrams(lp, seq, n, s->o->ngram_block);
-    for (int64_t i = 0; i < s->o->n_banned; i++) block_banned(lp, seq, n, &s->o->banned[i]);
-    if (s->o->not_twice && s->o->not_twice[seq[n - 1]]) lp[seq[n - 1]] = -INFINITY;
-    lp[ID_UNK] = -INFINITY; /* the model's padding index is <unk>: the reference never emits it */
-    if (n < s->min_len - 1) lp[ID_EOS] = -INFINITY;
 }
 
 /* The K best of a sentence's candidates, best first; a later one must be strictly better. */
@@ -146,7 +107,7 @@ static lcm_status finish(search *s, int64_t sentence, int64_t row, real score, i
     LCM_TRY(lcm_calloc(s->ctx, &h->step_scores, (size_t)len, sizeof *h->step_scores));
     h->n = len;
     memcpy(h->ids, s->seq + row * s->max_len + skip, (size_t)(len - 1) * sizeof *h->ids);
-    h->ids[len - 1] = ID_EOS;
+    h->ids[len - 1] = LCM_ID_EOS;
     for (int64_t i = 0; i < len; i++) {
         real now = i + skip < n ? cum[i + skip] : score;
         h->step_scores[i] = i == 0 ? now : now - cum[i + skip - 1];
@@ -163,7 +124,7 @@ static lcm_status advance(search *s, const real *lp, int64_t live, int64_t at, i
         int64_t from = r0 + s->top[i].flat / s->V;
         int32_t token = (int32_t)(s->top[i].flat % s->V);
         real *cum = s->cum2 + *row * s->max_len;
-        if (token == ID_EOS) {
+        if (token == LCM_ID_EOS) {
             if (i >= s->B) continue;
             LCM_TRY(finish(s, sentence, from, s->top[i].score, at));
             if (s->out[sentence].n == s->B) {
@@ -199,7 +160,7 @@ static void swap_state(search *s, int64_t n_live) {
 static lcm_status step(search *s, real *lp, int64_t at) {
     int64_t rows = s->first[s->n_live], row = 0, kept = 0;
     LCM_TRY(check_finite(s, lp, rows));
-    for (int64_t r = 0; r < rows; r++) apply_rules(s, lp + r * s->V, s->seq + r * s->max_len, at);
+    for (int64_t r = 0; r < rows; r++) lcm_step_rules(lp + r * s->V, s->V, s->seq + r * s->max_len, at, s->o, s->min_len, s->max_len);
     for (int64_t i = 0; i < s->n_live; i++) {
         int64_t before = row, sentence = s->sentence[i];
         LCM_TRY(advance(s, lp, i, at, &row)); /* reads first[i], first[i+1] of the old rows */
@@ -259,13 +220,10 @@ static void sort_hypotheses(lcm_hypotheses *h) { /* stable insertion: there are 
 lcm_status lcm_beam_search(lcm_ctx *ctx, lcm_hypotheses *out, const lcm_sonar_net *net, const real *concepts, int64_t n,
                            const int32_t *prompt, int64_t n_prompt, const lcm_beam_opts *opts) {
     lcm_beam_opts o = opts ? *opts : lcm_beam_opts_default();
-    int64_t limit = o.max_seq_len > 0 && o.max_seq_len < net->config.max_seq_len ? o.max_seq_len : net->config.max_seq_len;
     search s = {.ctx = ctx, .o = &o, .out = out, .n = n, .V = net->config.vocab_size, .B = o.beam_size, .n_prompt = n_prompt};
     lcm_status st = LCM_OK;
     memset(out, 0, (size_t)n * sizeof *out);
-    LCM_TRY(check(ctx, &o, n_prompt, limit));
-    s.max_len = n_prompt + o.max_gen_len < limit ? n_prompt + o.max_gen_len : limit;
-    s.min_len = n_prompt + o.min_gen_len < limit ? n_prompt + o.min_gen_len : limit;
+    LCM_TRY(lcm_step_lengths(ctx, &s.min_len, &s.max_len, &o, n_prompt, net->config.max_seq_len));
     if (n == 0) return LCM_OK;
     for (int64_t i = 0; st == LCM_OK && i < n; i++) st = lcm_calloc(ctx, &out[i].items, (size_t)o.beam_size, sizeof *out[i].items);
     if (st == LCM_OK) st = allocate(&s, net);

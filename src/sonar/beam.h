@@ -9,12 +9,18 @@
 #ifndef LCM_BEAM_H
 #define LCM_BEAM_H
 
+#include "kernels/token_sampler.h"
 #include "sonar/decoder.h"
 
 typedef struct lcm_token_seq {
     const int32_t *ids;
     int64_t n;
 } lcm_token_seq;
+
+typedef struct lcm_draw_opts { /* of sonar/draw.h */
+    lcm_sampler_opts sampler; /* temperature 0: the likeliest token, probabilities as of 1 */
+    uint64_t seed, first;     /* sentence i of a call is a function of its concept, seed and first + i */
+} lcm_draw_opts;
 
 typedef struct lcm_beam_opts {
     int64_t beam_size;   /* 5 */
@@ -32,6 +38,7 @@ typedef struct lcm_beam_opts {
     /* For lcm_codec_decode: > 0 takes, of all hypotheses, the one whose own encoding is nearest to the concept x. In
      * round r = 1, 2, … the decoder reads x + r/2 (x - y) where the nearest encoding y so far is not x. */
     int64_t nearest_rounds;
+    lcm_draw_opts draw; /* what lcm_draw does; with a temperature above 0, lcm_codec_decode draws and does not search */
 } lcm_beam_opts;
 
 enum { LCM_NEAREST_ROUNDS = 4 }; /* a good number: docs/results.md */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "kernels/distance.h"
+#include "sonar/draw.h"
 
 enum { ID_EOS = 3, PASS_ROWS = 320 };
 
@@ -231,7 +232,7 @@ static lcm_status decode_likeliest(lcm_ctx *ctx, lcm_buf *out, double *scores, l
                                    const int32_t *prompt, int64_t n_prompt, const lcm_beam_opts *o) {
     lcm_hypotheses h[PASS_ROWS];
     lcm_status st = LCM_OK;
-    LCM_TRY(lcm_beam_search(ctx, h, c->file->net, concepts, (int64_t)n, prompt, n_prompt, o));
+    LCM_TRY((o->draw.sampler.temperature > 0 ? lcm_draw : lcm_beam_search)(ctx, h, c->file->net, concepts, (int64_t)n, prompt, n_prompt, o));
     for (size_t j = 0; j < n; j++) {
         if (st == LCM_OK && h[j].n > 0)
             st = lcm_tokenizer_decode(ctx, out, c->file->tok, h[j].items[0].ids, (size_t)h[j].items[0].n);
@@ -270,8 +271,9 @@ lcm_status lcm_codec_decode(lcm_ctx *ctx, lcm_buf *out, double *scores, lcm_code
         const real *x = concepts + (int64_t)i * D;
         double *score = scores ? scores + i : NULL;
         size_t k = n - i < (size_t)per_call ? n - i : (size_t)per_call;
-        if (o.nearest_rounds > 0) LCM_TRY(decode_nearest(ctx, out, score, c, x, k, lang, prompt, n_prompt, &o));
+        if (o.nearest_rounds > 0 && o.draw.sampler.temperature == 0) LCM_TRY(decode_nearest(ctx, out, score, c, x, k, lang, prompt, n_prompt, &o));
         else LCM_TRY(decode_likeliest(ctx, out, score, c, x, k, prompt, n_prompt, &o));
+        o.draw.first += k;
     }
     return LCM_OK;
 }
@@ -279,10 +281,11 @@ lcm_status lcm_codec_decode(lcm_ctx *ctx, lcm_buf *out, double *scores, lcm_code
 lcm_status lcm_codec_decode_best(lcm_ctx *ctx, lcm_buf *out, lcm_said *said, lcm_codec *c, const real *concepts, size_t n,
                                  double min_score, int32_t lang, const lcm_beam_opts *opts) {
     size_t begin = out->len, end = begin; /* of the best text so far */
+    lcm_beam_opts o = opts ? *opts : lcm_beam_opts_default();
     lcm_said best = {0, -INFINITY};
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < n; i++, o.draw.first++) {
         double score;
-        lcm_status st = lcm_codec_decode(ctx, out, &score, c, concepts + (int64_t)i * lcm_codec_dim(c), 1, lang, opts);
+        lcm_status st = lcm_codec_decode(ctx, out, &score, c, concepts + (int64_t)i * lcm_codec_dim(c), 1, lang, &o);
         if (st) {
             out->len = begin;
             return st;
