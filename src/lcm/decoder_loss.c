@@ -107,7 +107,7 @@ lcm_status lcm_decoder_loss_add(lcm_ctx *ctx, lcm_model_loss *loss, lcm_tape *t,
     int64_t in;
     LCM_TRY(lcm_tape_status(t));
     if (c->config.decoder.weight == 0 || text == NULL || d == NULL) return LCM_OK;
-    in = d->config.input_dim ? d->config.input_dim : d->config.model_dim;
+    in = d->config.input_dim ? d->config.input_dim : lcm_sonar_dim(&d->config);
     if (in != m->embed_dim)
         LCM_FAIL(ctx, LCM_ERR_SHAPE, "the decoder reads vectors of %lld, the model predicts %lld", (long long)in, (long long)m->embed_dim);
     LCM_TRY(begin(ctx, &s, t, text, p->rows, d->config.max_seq_len));
