@@ -34,6 +34,7 @@ static int show(cli *c, const lcm_concept_store_report *r, bool json) {
         {"docs_too_long", "documents too long to read dropped", r->docs_too_long},
         {"docs_bad_utf8", "documents that are not UTF-8 dropped", r->docs_bad_utf8},
         {"docs_bad_json", "lines that are no JSON object dropped", r->docs_bad_json},
+        {"docs_bad_escape", "lines with an escape that is no character dropped", r->docs_bad_escape},
         {"docs_no_text", "JSON objects without a text under the key dropped", r->docs_no_text},
         {"docs_no_sentence", "documents without a sentence (pairs: on one side) dropped", r->docs_no_sentence},
         {"sentences_dropped", "sentences dropped", r->sentences_dropped},

@@ -36,7 +36,7 @@ typedef struct lcm_concept_store_opts {
 /* What is in the store, and what is not: nothing is lost without a count. */
 typedef struct lcm_concept_store_report {
     int64_t docs, concepts, text_bytes;
-    int64_t docs_empty, docs_too_long, docs_bad_utf8, docs_bad_json, docs_no_text, docs_no_sentence; /* dropped; a
+    int64_t docs_empty, docs_too_long, docs_bad_utf8, docs_bad_json, docs_bad_escape, docs_no_text, docs_no_sentence; /* dropped; a
                                                pair for either of its sides */
     int64_t sentences_dropped, sentences_shortened; /* by the encoder; shortened ones are in the store */
 } lcm_concept_store_report;

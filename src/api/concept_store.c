@@ -42,7 +42,7 @@ static lcm_status read_report(lcm_ctx *ctx, lcm_concept_store_report *out, const
     r = lcm_store_get_report(store);
     *out = (lcm_concept_store_report){.docs = r->docs, .concepts = r->concepts, .text_bytes = r->text_bytes,
                                       .docs_empty = r->docs_empty, .docs_too_long = r->docs_too_long,
-                                      .docs_bad_utf8 = r->docs_bad_utf8, .docs_bad_json = r->docs_bad_json,
+                                      .docs_bad_utf8 = r->docs_bad_utf8, .docs_bad_json = r->docs_bad_json, .docs_bad_escape = r->docs_bad_escape,
                                       .docs_no_text = r->docs_no_text, .docs_no_sentence = r->docs_no_sentence,
                                       .sentences_dropped = r->sentences_dropped,
                                       .sentences_shortened = r->sentences_shortened};

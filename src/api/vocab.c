@@ -157,6 +157,7 @@ static lcm_status train(lcm_ctx *ctx, lcm_buf *model, feeder *f) {
     LCM_TRY(lcm_tokenizer_train(ctx, model, &t, next_sentence, f));
     f->report.docs = read->docs;
     for (int i = 0; i < LCM_DOC_N_DROPS; i++) f->report.docs_dropped += read->dropped[i];
+    lcm_docs_log_drops(ctx, read);
     return LCM_OK;
 }
 

@@ -25,13 +25,28 @@ static bool too_deep(const char *text, size_t len, int limit) {
     return false;
 }
 
-lcm_status lcm_json_parse(lcm_ctx *ctx, json_t **out, const char *text, size_t len, const char *what) {
+/* By jansson's words, for its codes call a lone surrogate bad syntax. */
+static bool is_about_escape(const json_error_t *err) {
+    static const char *const words[] = {"invalid Unicode", "invalid escape", "\\u0000", "NUL byte in object key"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strncmp(err->text, words[i], strlen(words[i])) == 0) return true;
+    return false;
+}
+
+lcm_status lcm_json_parse_text(lcm_ctx *ctx, json_t **out, bool *bad_escape, const char *text, size_t len, const char *what) {
     json_error_t err;
     *out = NULL;
+    *bad_escape = false;
     if (too_deep(text, len, 64)) LCM_FAIL(ctx, LCM_ERR_FORMAT, "%s: JSON is nested deeper than 64", what);
     *out = json_loadb(text, len, JSON_REJECT_DUPLICATES, &err);
-    if (*out == NULL) LCM_FAIL(ctx, LCM_ERR_FORMAT, "%s: line %d: %s", what, err.line, err.text);
-    return LCM_OK;
+    if (*out) return LCM_OK;
+    *bad_escape = is_about_escape(&err);
+    LCM_FAIL(ctx, LCM_ERR_FORMAT, "%s: line %d: %s", what, err.line, err.text);
+}
+
+lcm_status lcm_json_parse(lcm_ctx *ctx, json_t **out, const char *text, size_t len, const char *what) {
+    bool bad_escape;
+    return lcm_json_parse_text(ctx, out, &bad_escape, text, len, what);
 }
 
 lcm_status lcm_json_load(lcm_ctx *ctx, json_t **out, const char *path) {

@@ -7,6 +7,7 @@
 #define LCM_CONFIG_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/ctx_int.h"
@@ -43,6 +44,8 @@ struct lcm_field {
 /* Strict JSON (RFC 8259, UTF-8, no duplicate keys, depth ≤ 64, no trailing bytes).
  * `what` names the source in messages. *out is a new reference. LCM_ERR_FORMAT. */
 lcm_status lcm_json_parse(lcm_ctx *ctx, json_t **out, const char *text, size_t len, const char *what);
+/* Also tells of a failure whether it is an escape that is no character: half of a surrogate pair, U+0000, "\q". */
+lcm_status lcm_json_parse_text(lcm_ctx *ctx, json_t **out, bool *bad_escape, const char *text, size_t len, const char *what);
 lcm_status lcm_json_load(lcm_ctx *ctx, json_t **out, const char *path); /* at most 16 MiB */
 
 /* LCM_ERR_ARG with "WHERE.key: …". */

@@ -66,7 +66,10 @@ lcm_status lcm_corpus_read(lcm_ctx *ctx, lcm_corpus *out, const lcm_tokenizer *t
         c.n_docs++;
         st = add_document(ctx, &c, tok, &tmp, &spans, &doc, opts);
     }
-    if (st == LCM_OK) c.docs = *lcm_docs_get_report(docs);
+    if (st == LCM_OK) {
+        c.docs = *lcm_docs_get_report(docs);
+        lcm_docs_log_drops(ctx, &c.docs);
+    }
     lcm_docs_close(docs);
     lcm_ids_free(&tmp);
     lcm_spans_free(&spans);
@@ -120,7 +123,10 @@ lcm_status lcm_bitext_read(lcm_ctx *ctx, lcm_bitext *out, const lcm_tokenizer *t
         b.side[0].n_docs = ++b.side[1].n_docs;
         st = add_pair(ctx, &b, tok, tmp, &doc, max_pieces);
     }
-    if (st == LCM_OK) b.side[1].docs = *lcm_docs_get_report(docs);
+    if (st == LCM_OK) {
+        b.side[1].docs = *lcm_docs_get_report(docs);
+        lcm_docs_log_drops(ctx, &b.side[1].docs);
+    }
     lcm_docs_close(docs);
     for (int k = 0; k < 2; k++) lcm_ids_free(&tmp[k]);
     if (st) lcm_bitext_free(&b);

@@ -38,10 +38,25 @@ struct lcm_docs {
     lcm_docs_report report;
 };
 
-static const char *const drop_names[LCM_DOC_N_DROPS] = {"empty", "too_long", "bad_utf8", "bad_json", "no_text"};
+static const struct {
+    const char *name, *text;
+    lcm_status code; /* in strict mode */
+} drops[LCM_DOC_N_DROPS] = {{"empty", "empty", LCM_ERR_FORMAT},
+                            {"too_long", "too long", LCM_ERR_LIMIT},
+                            {"bad_utf8", "not UTF-8", LCM_ERR_UTF8},
+                            {"bad_json", "not a JSON object", LCM_ERR_FORMAT},
+                            {"bad_escape", "an escape that is no character", LCM_ERR_FORMAT},
+                            {"no_text", "no text under the key", LCM_ERR_FORMAT}};
 
-const char *lcm_doc_drop_name(lcm_doc_drop reason) {
-    return reason >= 0 && reason < LCM_DOC_N_DROPS ? drop_names[reason] : "unknown";
+static bool is_reason(lcm_doc_drop reason) { return reason >= 0 && reason < LCM_DOC_N_DROPS; }
+const char *lcm_doc_drop_name(lcm_doc_drop reason) { return is_reason(reason) ? drops[reason].name : "unknown"; }
+const char *lcm_doc_drop_text(lcm_doc_drop reason) { return is_reason(reason) ? drops[reason].text : "unknown"; }
+
+void lcm_docs_log_drops(lcm_ctx *ctx, const lcm_docs_report *r) {
+    for (int i = 0; i < LCM_DOC_N_DROPS; i++)
+        if (r->dropped[i])
+            lcm_log(ctx, LCM_LOG_WARN, "%lld left out, %s: %s%s", (long long)r->dropped[i], drops[i].text, r->first[i],
+                    r->dropped[i] > 1 ? ", and more" : "");
 }
 
 static bool ends_with(const char *s, size_t n, const char *tail) {
@@ -160,17 +175,29 @@ void lcm_docs_close(lcm_docs *d) {
 
 static const source *current(const lcm_docs *d) { return &d->files[d->next_file - 1]; }
 
+/* Where it is and what it is, with no byte that steers a terminal. */
+static void note_first(char *note, size_t cap, const lcm_docs *d, const char *detail) {
+    snprintf(note, cap, "%s:%lld%s%s", current(d)->path, (long long)d->line_no, detail ? ": " : "", detail ? detail : "");
+    for (char *s = note; *s; s++)
+        if ((unsigned char)*s < 0x20 || *s == 0x7f) *s = '?';
+}
+
 /* Counts the item under `reason`; strict: the error. `detail` follows the reason, or is NULL. */
 static lcm_status drop(lcm_ctx *ctx, lcm_docs *d, lcm_doc_drop reason, const char *detail) {
-    static const lcm_status codes[LCM_DOC_N_DROPS] = {LCM_ERR_FORMAT, LCM_ERR_LIMIT, LCM_ERR_UTF8, LCM_ERR_FORMAT,
-                                                      LCM_ERR_FORMAT};
+    lcm_docs_report *r = &d->report;
     char text[320];
-    snprintf(text, sizeof text, "%s:%lld: %s%s%s", current(d)->path, (long long)d->line_no, drop_names[reason],
+    snprintf(text, sizeof text, "%s:%lld: %s%s%s", current(d)->path, (long long)d->line_no, drops[reason].name,
              detail ? ": " : "", detail ? detail : "");
-    if (d->opts.strict) LCM_FAIL(ctx, codes[reason], "%s", text);
+    if (d->opts.strict) LCM_FAIL(ctx, drops[reason].code, "%s", text);
     lcm_log(ctx, LCM_LOG_DEBUG, "dropped %s", text);
-    d->report.dropped[reason]++;
+    if (r->dropped[reason]++ == 0) note_first(r->first[reason], sizeof r->first[reason], d, detail);
     return LCM_OK;
+}
+
+static lcm_status drop_too_long(lcm_ctx *ctx, lcm_docs *d) {
+    char why[64];
+    snprintf(why, sizeof why, "more than %zu bytes", d->opts.max_doc);
+    return drop(ctx, d, LCM_DOC_TOO_LONG, why);
 }
 
 /* Next line of the open file into d->line, without its end; *got false at the end of the file. */
@@ -217,7 +244,19 @@ static bool is_blank(const char *s, size_t n) {
     return true;
 }
 
-static bool is_text(const char *s, size_t n) { return lcm_utf8_valid_prefix(s, n) == n && memchr(s, '\0', n) == NULL; }
+/* Number of the first byte that is no text, from 1; 0: all of it is. */
+static size_t bad_byte(const char *s, size_t n) {
+    size_t good = lcm_utf8_valid_prefix(s, n);
+    const char *nul = memchr(s, '\0', good);
+    if (nul) return (size_t)(nul - s) + 1;
+    return good < n ? good + 1 : 0;
+}
+
+static lcm_status drop_bad_byte(lcm_ctx *ctx, lcm_docs *d, size_t at, unsigned char byte) {
+    char why[64];
+    snprintf(why, sizeof why, "byte %zu is 0x%02x", at, byte);
+    return drop(ctx, d, LCM_DOC_BAD_UTF8, why);
+}
 
 /* The sentences of a list, one per line. *ok is false when one is no string. */
 static lcm_status join_list(lcm_ctx *ctx, lcm_buf *out, const json_t *list, bool *ok) {
@@ -265,13 +304,17 @@ static bool lang_of_key(const char **lang, const lcm_docs *d, const char *key) {
 }
 
 static lcm_status doc_of_json(lcm_ctx *ctx, lcm_docs *d, lcm_doc *out) {
+    bool bad_escape;
     lcm_status st;
     json_decref(d->json);
-    st = lcm_json_parse(ctx, &d->json, d->line.data, d->line.len, "JSON");
+    st = lcm_json_parse_text(ctx, &d->json, &bad_escape, d->line.data, d->line.len, "JSON");
     if (st == LCM_ERR_FORMAT) {
+        static const char of_line[] = "JSON: line 1: "; /* it has but one */
         char why[256];
-        snprintf(why, sizeof why, "%s", lcm_ctx_message(ctx));
-        return drop(ctx, d, LCM_DOC_BAD_JSON, why);
+        const char *message = lcm_ctx_message(ctx);
+        if (strncmp(message, of_line, strlen(of_line)) == 0) message += strlen(of_line);
+        snprintf(why, sizeof why, "%s", message);
+        return drop(ctx, d, bad_escape ? LCM_DOC_BAD_ESCAPE : LCM_DOC_BAD_JSON, why);
     }
     LCM_TRY(st);
     if (!json_is_object(d->json)) return drop(ctx, d, LCM_DOC_BAD_JSON, "not an object");
@@ -286,12 +329,14 @@ static lcm_status doc_of_json(lcm_ctx *ctx, lcm_docs *d, lcm_doc *out) {
 
 /* One line is one item. out->text stays NULL when it was dropped. */
 static lcm_status take_line(lcm_ctx *ctx, lcm_docs *d, lcm_doc *out) {
-    if (d->too_long) return drop(ctx, d, LCM_DOC_TOO_LONG, NULL);
+    size_t bad;
+    if (d->too_long) return drop_too_long(ctx, d);
     if (is_blank(d->line.data, d->line.len)) {
         d->report.blank_lines++;
         return LCM_OK;
     }
-    if (!is_text(d->line.data, d->line.len)) return drop(ctx, d, LCM_DOC_BAD_UTF8, NULL);
+    bad = bad_byte(d->line.data, d->line.len);
+    if (bad) return drop_bad_byte(ctx, d, bad, (unsigned char)d->line.data[bad - 1]);
     if (current(d)->format == LCM_DOCS_JSONL) return doc_of_json(ctx, d, out);
     out->text = d->line.data;
     out->len = d->line.len;
@@ -301,6 +346,9 @@ static lcm_status take_line(lcm_ctx *ctx, lcm_docs *d, lcm_doc *out) {
 /* The rest of the open file is one item. */
 static lcm_status take_file(lcm_ctx *ctx, lcm_docs *d, lcm_doc *out) {
     bool got, too_long = false, paragraph_ended = false;
+    size_t bad = 0;
+    int64_t bad_line = 0;
+    unsigned char byte = 0;
     d->text.len = 0;
     for (;;) {
         const char *sep = d->text.len == 0 ? "" : paragraph_ended ? "\n\n" : " ";
@@ -312,14 +360,21 @@ static lcm_status take_file(lcm_ctx *ctx, lcm_docs *d, lcm_doc *out) {
             paragraph_ended = true;
             continue;
         }
+        if (bad == 0 && (bad = bad_byte(d->line.data, d->line.len)) != 0) {
+            byte = (unsigned char)d->line.data[bad - 1];
+            bad_line = d->line_no;
+        }
         LCM_TRY(lcm_buf_append(ctx, &d->text, sep, strlen(sep)));
         LCM_TRY(lcm_buf_append(ctx, &d->text, d->line.data, d->line.len));
         paragraph_ended = false;
     }
     d->line_no = 1;
-    if (too_long) return drop(ctx, d, LCM_DOC_TOO_LONG, NULL);
+    if (too_long) return drop_too_long(ctx, d);
     if (d->text.len == 0) return drop(ctx, d, LCM_DOC_EMPTY, NULL);
-    if (!is_text(d->text.data, d->text.len)) return drop(ctx, d, LCM_DOC_BAD_UTF8, NULL);
+    if (bad) {
+        d->line_no = bad_line;
+        return drop_bad_byte(ctx, d, bad, byte);
+    }
     out->text = d->text.data;
     out->len = d->text.len;
     return LCM_OK;

@@ -31,6 +31,7 @@ typedef enum lcm_doc_drop {
     LCM_DOC_TOO_LONG,  /* line (or whole file) over max_doc bytes */
     LCM_DOC_BAD_UTF8,  /* not strict UTF-8, or holds U+0000 */
     LCM_DOC_BAD_JSON,  /* not one JSON object */
+    LCM_DOC_BAD_ESCAPE, /* JSON, but for an escape that is no character: "\ud800" without its other half, "\u0000" */
     LCM_DOC_NO_TEXT,   /* a key is missing or its value is neither a string nor a list of strings; a language: no string */
     LCM_DOC_N_DROPS
 } lcm_doc_drop;
@@ -52,6 +53,7 @@ typedef struct lcm_docs_report {
     int64_t docs, bytes;              /* delivered */
     int64_t blank_lines;              /* parted documents; never an error */
     int64_t dropped[LCM_DOC_N_DROPS]; /* items, by reason */
+    char first[LCM_DOC_N_DROPS][256]; /* the first of each, "FILE:LINE: what is wrong with it" */
 } lcm_docs_report;
 
 /* Texts are valid UTF-8 without U+0000 and NUL-terminated. `lines`: each line is a sentence, for the
@@ -81,8 +83,13 @@ lcm_status lcm_docs_next(lcm_ctx *ctx, lcm_doc *out, lcm_docs *d);
 
 const lcm_docs_report *lcm_docs_get_report(const lcm_docs *d); /* of what was read so far; borrowed */
 
-/* "empty", "too_long", "bad_utf8", "bad_json", "no_text". */
+/* "empty", "too_long", "bad_utf8", "bad_json", "bad_escape", "no_text". */
 const char *lcm_doc_drop_name(lcm_doc_drop reason);
+/* The same for people: "not UTF-8". */
+const char *lcm_doc_drop_text(lcm_doc_drop reason);
+
+/* Logs what was dropped, a line per reason with its number and the first item, as a warning. */
+void lcm_docs_log_drops(lcm_ctx *ctx, const lcm_docs_report *r);
 
 /* The files behind the inputs: path (borrowed) and size on disk, -1 when it is no regular file. */
 size_t lcm_docs_n_files(const lcm_docs *d);

@@ -215,6 +215,7 @@ static lcm_store_report drops_since(const pass *p) {
     r.docs_too_long = now->dropped[LCM_DOC_TOO_LONG] - was->dropped[LCM_DOC_TOO_LONG];
     r.docs_bad_utf8 = now->dropped[LCM_DOC_BAD_UTF8] - was->dropped[LCM_DOC_BAD_UTF8];
     r.docs_bad_json = now->dropped[LCM_DOC_BAD_JSON] - was->dropped[LCM_DOC_BAD_JSON];
+    r.docs_bad_escape = now->dropped[LCM_DOC_BAD_ESCAPE] - was->dropped[LCM_DOC_BAD_ESCAPE];
     r.docs_no_text = now->dropped[LCM_DOC_NO_TEXT] - was->dropped[LCM_DOC_NO_TEXT];
     return r;
 }
@@ -280,9 +281,10 @@ static lcm_status scan(lcm_ctx *ctx, job *j, int64_t *n_units) {
     LCM_TRY(lcm_docs_open(ctx, &p.docs, j->inputs, j->n_inputs, &j->opts->docs));
     st = scan_docs(ctx, j, &p);
     lcm_claim_release(&p.claim);
+    if (st == LCM_OK) lcm_docs_log_drops(ctx, lcm_docs_get_report(p.docs));
     if (st == LCM_OK && p.unit == 0) {
         lcm_store_report r = drops_since(&p);
-        int64_t dropped = r.docs_empty + r.docs_too_long + r.docs_bad_utf8 + r.docs_bad_json + r.docs_no_text;
+        int64_t dropped = r.docs_empty + r.docs_too_long + r.docs_bad_utf8 + r.docs_bad_json + r.docs_bad_escape + r.docs_no_text;
         st = lcm_fail(ctx, LCM_ERR_FORMAT, "no document in %zu files; %" PRId64 " items were dropped",
                       lcm_docs_n_files(p.docs), dropped);
     }

@@ -20,6 +20,7 @@ const lcm_field lcm_store_report_fields[] = {
     COUNT(lcm_store_report, docs_too_long),
     COUNT(lcm_store_report, docs_bad_utf8),
     COUNT(lcm_store_report, docs_bad_json),
+    COUNT(lcm_store_report, docs_bad_escape),
     COUNT(lcm_store_report, docs_no_text),
     COUNT(lcm_store_report, docs_no_sentence),
     COUNT(lcm_store_report, sentences_dropped),

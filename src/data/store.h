@@ -30,7 +30,7 @@ enum { LCM_STORE_VERSION = 1, LCM_STORE_MAX_DIM = 65536, LCM_STORE_MAX_SPACE = 1
 typedef struct lcm_store_report {
     int64_t docs, concepts, text_bytes;          /* in the store */
     int64_t blank_lines;                         /* between documents */
-    int64_t docs_empty, docs_too_long, docs_bad_utf8, docs_bad_json, docs_no_text; /* lcm_doc_drop */
+    int64_t docs_empty, docs_too_long, docs_bad_utf8, docs_bad_json, docs_bad_escape, docs_no_text; /* lcm_doc_drop */
     int64_t docs_no_sentence;                    /* dropped: no sentence was left (of a pair: on either side) */
     int64_t sentences_dropped, sentences_shortened; /* by the encoder; shortened ones are in the store */
 } lcm_store_report;

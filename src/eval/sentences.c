@@ -120,6 +120,7 @@ lcm_status lcm_sentences_read(lcm_ctx *ctx, lcm_sentences *out, lcm_sentences_re
     }
     report->sentences = out->n - r.begin;
     for (int i = 0; docs && i < LCM_DOC_N_DROPS; i++) report->bad_docs += lcm_docs_get_report(docs)->dropped[i];
+    if (docs) lcm_docs_log_drops(ctx, lcm_docs_get_report(docs));
     lcm_docs_close(docs);
     lcm_ids_free(&r.ids);
     lcm_spans_free(&r.spans);

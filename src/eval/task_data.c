@@ -151,10 +151,11 @@ static lcm_status json_item(lcm_ctx *ctx, reader *r, const json_t *item) {
 
 static lcm_status json_line(lcm_ctx *ctx, reader *r) {
     json_t *item = NULL;
-    lcm_status st = lcm_json_parse(ctx, &item, r->doc->text, r->doc->len, r->doc->path);
+    bool bad_escape;
+    lcm_status st = lcm_json_parse_text(ctx, &item, &bad_escape, r->doc->text, r->doc->len, r->doc->path);
     if (st == LCM_ERR_FORMAT || (st == LCM_OK && !json_is_object(item))) {
         json_decref(item);
-        return skip(ctx, r, "not a JSON object");
+        return skip(ctx, r, lcm_doc_drop_text(bad_escape ? LCM_DOC_BAD_ESCAPE : LCM_DOC_BAD_JSON));
     }
     if (st == LCM_OK) st = json_item(ctx, r, item);
     json_decref(item);
@@ -170,7 +171,6 @@ static bool is_json(const char *path) {
 }
 
 static lcm_status read_file(lcm_ctx *ctx, reader *r, const char *path) {
-    static const char *const reasons[LCM_DOC_N_DROPS] = {"empty", "line too long", "not UTF-8", "not a JSON object", "no text under the key"};
     bool json = is_json(path), needs_json = r->task->kind == LCM_EVAL_CLOZE || r->task->kind == LCM_EVAL_SUMMARISE;
     lcm_docs_opts o = {.format = LCM_DOCS_TXT};
     int64_t limit = r->task->max_documents;
@@ -191,7 +191,9 @@ static lcm_status read_file(lcm_ctx *ctx, reader *r, const char *path) {
         st = json ? json_line(ctx, r) : plain_item(ctx, r, doc.text, doc.len);
     } while (st == LCM_OK);
     for (int i = 0; st == LCM_OK && i < LCM_DOC_N_DROPS; i++)
-        if (lcm_docs_get_report(docs)->dropped[i]) st = lcm_results_skip(ctx, r->results, reasons[i], lcm_docs_get_report(docs)->dropped[i]);
+        if (lcm_docs_get_report(docs)->dropped[i])
+            st = lcm_results_skip(ctx, r->results, lcm_doc_drop_text((lcm_doc_drop)i), lcm_docs_get_report(docs)->dropped[i]);
+    lcm_docs_log_drops(ctx, lcm_docs_get_report(docs));
     lcm_docs_close(docs);
     return st;
 }

@@ -34,18 +34,15 @@ typedef struct state {
     lcm_task *task;
 } state;
 
-/* A whole document is one entry. Every drop is counted. */
+/* A whole document is one entry. */
 static lcm_status read_corpus(lcm_ctx *ctx, lcm_corpus *out, const state *s, const config *c, const json_t *resolved,
                               const char *key) {
     lcm_corpus_opts o = {.presegmented = true, .max_pieces = INT64_MAX,
                          .docs = {.key = c->key, .max_doc = LCM_TOKENIZER_MAX_TEXT}};
-    int64_t dropped = 0;
     LCM_TRY(lcm_run_corpus(ctx, out, resolved, key, s->file.tok, &o));
     if (out->off == NULL) return LCM_OK;
-    for (int i = 0; i < LCM_DOC_N_DROPS; i++) dropped += out->docs.dropped[i];
-    lcm_log(ctx, LCM_LOG_INFO, "%s: %lld documents, %lld tokens; left out: %lld of no token, %lld of %lld bytes or unreadable",
-            key, (long long)out->n, (long long)out->off[out->n], (long long)out->n_empty, (long long)dropped,
-            (long long)LCM_TOKENIZER_MAX_TEXT);
+    lcm_log(ctx, LCM_LOG_INFO, "%s: %lld documents, %lld tokens; left out: %lld of no token", key, (long long)out->n,
+            (long long)out->off[out->n], (long long)out->n_empty);
     return LCM_OK;
 }
 

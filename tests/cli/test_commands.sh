@@ -69,16 +69,17 @@ S=bundle/sonar.safetensors
 { cat docs.txt; printf '\n   \n\377\376 no text\n'; } >mixed.txt
 expect 0 prepare -m $S -o store --json mixed.txt
 says out '"docs": 72'; says out '"concepts": 288'; says out '"docs_bad_utf8": 1'; says err "72 documents, 288 sentences"
-says err "1 documents that are not UTF-8 dropped"; lines out 1
+says err "1 documents that are not UTF-8 dropped"; says err "1 left out, not UTF-8: mixed.txt:75: byte 1 is 0xff"; lines out 1
 expect 0 info --json store/shard-000000.safetensors; says out '"shape": [288, 32]'
 expect 0 prepare -m $S -o half --dtype f16 docs.txt
 expect 0 info --json half/shard-000000.safetensors; says out '"dtype": "F16", "shape": [288, 32]'
 expect 3 prepare -m $S -o strict --strict mixed.txt; says err "mixed.txt"
 expect 1 prepare -m $S -o store docs.txt; says err "store" # begun with other inputs
 expect 2 prepare -m $S docs.txt; says err "--out is missing"
-printf '{"story": "Tom had a cat.\\nThey were happy."}\n{"story": 3}\nno json\n' >docs.jsonl
+printf '{"story": "Tom had a cat.\\nThey were happy."}\n{"story": 3}\nno json\n{"story": "\\ud800"}\n' >docs.jsonl
 expect 0 prepare -m $S -o keyed --json -p --key story docs.jsonl
 says out '"docs": 1'; says out '"concepts": 2'; says out '"docs_bad_json": 1'; says out '"docs_no_text": 1'
+says out '"docs_bad_escape": 1'; says err "an escape that is no character: docs.jsonl:4: invalid Unicode"
 
 # ---- bundle ----
 expect 0 train -q tower.json

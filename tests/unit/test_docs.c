@@ -128,7 +128,8 @@ static void json_lines(void **state) {
     assert_int_equal(f->report.blank_lines, 1);
     assert_int_equal(f->report.dropped[LCM_DOC_NO_TEXT], 3);
     assert_int_equal(f->report.dropped[LCM_DOC_EMPTY], 1);
-    assert_int_equal(f->report.dropped[LCM_DOC_BAD_JSON], 7);
+    assert_int_equal(f->report.dropped[LCM_DOC_BAD_JSON], 5);
+    assert_int_equal(f->report.dropped[LCM_DOC_BAD_ESCAPE], 2);
     assert_int_equal(f->report.dropped[LCM_DOC_BAD_UTF8], 2);
     assert_int_equal(f->report.docs + n_dropped(f) + f->report.blank_lines, 16);
     assert_int_equal(read_one(f, path, &o), LCM_OK); /* "id" is a number or missing */
@@ -153,6 +154,41 @@ static void bad_text(void **state) {
     assert_int_equal(read_one(f, tmpdir_write(f->dir, "a.txt", LIT(text)), NULL), LCM_OK);
     assert_string_equal(f->got.data, "good|good too|");
     assert_int_equal(f->report.dropped[LCM_DOC_BAD_UTF8], 3);
+}
+
+static void gather(void *user, lcm_log_level level, const char *line) {
+    lcm_buf *b = user;
+    lcm_ctx *ctx = lcm_ctx_new();
+    assert_int_equal(level, LCM_LOG_WARN);
+    assert_int_equal(lcm_buf_printf(ctx, b, "%s\n", strrchr(line, '/') + 1), LCM_OK); /* without the temporary folder */
+    lcm_ctx_free(ctx);
+}
+
+/* What was the matter with the first of each, and how many there are. */
+static void drops_are_told(void **state) {
+    fixture *f = *state;
+    lcm_docs_opts o = {.max_doc = 40};
+    lcm_buf told = {0};
+    const char *in[3];
+    in[0] = tmpdir_write(f->dir, "a.txt", LIT("good\nbad \xFF\nnul \0 byte\n"));
+    in[1] = tmpdir_write(f->dir, "b.jsonl", LIT("{\"text\": \"\\ud83d\"}\n{\"text\": 1}\n{\"text\": \"\"}\n[]\n{\"text\": \"\\u0000\"}\n"));
+    in[2] = tmpdir_write(f->dir, "c\033.txt", LIT("this line has forty-one bytes, 1 too many\n"));
+    lcm_ctx_set_log(f->ctx, LCM_LOG_WARN, gather, &told);
+    assert_int_equal(read_inputs(f, in, 3, &o), LCM_OK);
+    lcm_docs_log_drops(f->ctx, &f->report);
+    assert_string_equal(told.data, "b.jsonl:3: text\n"
+                                   "c?.txt:1: more than 40 bytes\n"
+                                   "a.txt:2: byte 5 is 0xff, and more\n"
+                                   "b.jsonl:4: not an object\n"
+                                   "b.jsonl:1: invalid Unicode '\\uD83D' near '\"\\ud83d\"', and more\n"
+                                   "b.jsonl:2: text\n");
+    told.len = 0;
+    o.whole_file = true;
+    assert_int_equal(read_one(f, tmpdir_write(f->dir, "w.txt", LIT("one\n\ntwo \xC3\nthree \xFF")), &o), LCM_OK);
+    lcm_docs_log_drops(f->ctx, &f->report);
+    assert_string_equal(told.data, "w.txt:3: byte 5 is 0xc3\n");
+    lcm_buf_free(&told);
+    lcm_ctx_set_log(f->ctx, LCM_LOG_WARN, NULL, NULL);
 }
 
 static void strict_names_file_and_line(void **state) {
@@ -330,6 +366,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(json_lines, setup, teardown),
         cmocka_unit_test_setup_teardown(json_nesting, setup, teardown),
         cmocka_unit_test_setup_teardown(bad_text, setup, teardown),
+        cmocka_unit_test_setup_teardown(drops_are_told, setup, teardown),
         cmocka_unit_test_setup_teardown(strict_names_file_and_line, setup, teardown),
         cmocka_unit_test_setup_teardown(line_limit, setup, teardown),
         cmocka_unit_test_setup_teardown(folder_sorted_and_zstd, setup, teardown),
