@@ -114,5 +114,5 @@ lcm_status lcm_base_loss(lcm_ctx *ctx, lcm_model_loss *out, lcm_tape *t, const l
     out->t = NULL;
     p = lcm_base_fwd(t, m, lcm_tensor_const(t, z, T, D), &packed);
     lcm_model_loss_finish(t, out, &m->model, p, z + D, w, counted, &c->config);
-    return lcm_decoder_loss_add(ctx, out, t, &m->model, p, text_behind(t, b), w, c, draws);
+    return lcm_decoder_loss_add(ctx, out, t, &m->model, p, z + D, text_behind(t, b), w, c, draws);
 }

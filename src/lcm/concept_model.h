@@ -40,6 +40,12 @@ void lcm_model_clear(lcm_model *m); /* normaliser, schedule, parameters */
 int64_t lcm_model_fixed(const lcm_model *m);      /* numbers among its parameters that are data: codebooks */
 int64_t lcm_model_parameters(const lcm_model *m); /* those that training moves: all others */
 
+/* Of a loss through the decoder, over the tokens of all sentences asked for. */
+typedef struct lcm_said_sums {
+    double xent;
+    int64_t tokens, hits; /* hits: the right token was the most probable */
+} lcm_said_sums;
+
 /* What a loss hands out. Sums are over the counted positions. */
 typedef struct lcm_model_loss {
     lcm_tensor *out;     /* (1,1): differentiate this; sum, or mean with reduction "mean" */
@@ -52,8 +58,7 @@ typedef struct lcm_model_loss {
     bool of_units;       /* losses are cross-entropies of units, and there are no squared errors */
     int64_t n_hits;      /* then: rows whose most probable unit was the right one */
     int64_t n_rows;
-    double said;          /* cross-entropy of the sentences that the decoder was asked for, summed over their tokens */
-    int64_t n_said, n_said_hits; /* tokens; those that were the most probable */
+    lcm_said_sums said, said_clean; /* what the decoder made of predictions, and of the concepts themselves */
 } lcm_model_loss;
 
 /* Normalised copy of raw rows in the tape's arena; with `extra` zero rows behind. NULL when out of memory. */

@@ -9,6 +9,7 @@
 const lcm_field lcm_decoder_loss_fields[] = {
     LCM_F_REAL(lcm_decoder_loss_config, weight, 0, 1e6, "of the cross-entropy of the true sentence; 0 = none"),
     LCM_F_REAL(lcm_decoder_loss_config, share, 1e-3, 1, "of the predicted concepts that are decoded in a step"),
+    LCM_F_REAL(lcm_decoder_loss_config, clean, 0, 1, "of the concepts are decoded as they are, too (train_decoder)"),
     LCM_F_END};
 
 lcm_status lcm_decoder_loss_check(lcm_ctx *ctx, const lcm_model *m) {
@@ -53,16 +54,14 @@ static lcm_status begin(lcm_ctx *ctx, sayings *s, lcm_tape *t, const lcm_pieces 
     return lcm_tape_status(t);
 }
 
-static void choose(sayings *s, const lcm_pieces *text, const real *w, int64_t R, const lcm_criterion *c, const lcm_draws *draws) {
-    const lcm_decoder_loss_config *config = &c->config.decoder;
-    lcm_rng rng = lcm_rng_make(draws->seed, LCM_RNG_DECODED + (draws->step << 8));
+static void choose(sayings *s, const lcm_pieces *text, const real *w, int64_t R, double share, double weight, int32_t lang, lcm_rng rng) {
     for (int64_t r = 0; r < R; r++) {
-        bool drawn = config->share >= 1 || lcm_rng_uniform(&rng) < config->share;
-        real weight = (real)(config->weight / config->share) * (w ? w[r] : 1);
-        if (!drawn || text[r].n == 0 || weight == 0) continue;
+        bool drawn = share >= 1 || lcm_rng_uniform(&rng) < share;
+        real each = (real)weight * (w ? w[r] : 1);
+        if (!drawn || text[r].n == 0 || each == 0) continue;
         s->row[s->in.b.n] = (int32_t)r;
-        lcm_sonar_packer_push_target(&s->in, s->target, text[r], c->lang);
-        for (int64_t k = s->in.off[s->in.b.n - 1]; k < s->in.b.T; k++) s->weight[k] = weight;
+        lcm_sonar_packer_push_target(&s->in, s->target, text[r], lang);
+        for (int64_t k = s->in.off[s->in.b.n - 1]; k < s->in.b.T; k++) s->weight[k] = each;
     }
 }
 
@@ -83,16 +82,17 @@ static lcm_tensor *concepts(lcm_tape *t, const lcm_model *m, lcm_tensor *p, cons
     return lcm_op_affine_rows(t, z, one, center);
 }
 
-static lcm_status add(lcm_model_loss *loss, lcm_tape *t, lcm_tensor *z, const sayings *s, const lcm_criterion *c) {
+/* Adds what the decoder makes of z to the loss, and counts it in *said. */
+static lcm_status add(lcm_model_loss *loss, lcm_said_sums *said, lcm_tape *t, lcm_tensor *z, const sayings *s, const lcm_criterion *c) {
     int64_t T = s->in.b.T;
     uint8_t *hit = lcm_tape_alloc(t, (size_t)T);
     lcm_loss l = lcm_op_xent(t, lcm_sonar_decode_fwd(t, c->decoder, &s->in.b, z), c->decoder->dec_embed, s->target, s->weight, 0, hit);
     LCM_TRY(lcm_tape_status(t));
     loss->sum += l.sum;
-    loss->n_said = T;
+    said->tokens = T;
     for (int64_t k = 0; k < T; k++) {
-        loss->said += (double)l.rows[k];
-        loss->n_said_hits += hit[k];
+        said->xent += (double)l.rows[k];
+        said->hits += hit[k];
     }
     if (c->config.reduction == LCM_REDUCE_MEAN && loss->n_targets > 0)
         l.out = lcm_op_scale(t, l.out, (real)(1 / (double)loss->n_targets));
@@ -101,16 +101,25 @@ static lcm_status add(lcm_model_loss *loss, lcm_tape *t, lcm_tensor *z, const sa
 }
 
 lcm_status lcm_decoder_loss_add(lcm_ctx *ctx, lcm_model_loss *loss, lcm_tape *t, const lcm_model *m, lcm_tensor *p,
-                                const lcm_pieces *text, const real *w, const lcm_criterion *c, const lcm_draws *draws) {
+                                const real *target, const lcm_pieces *text, const real *w, const lcm_criterion *c, const lcm_draws *draws) {
+    const lcm_decoder_loss_config *o = &c->config.decoder;
     const lcm_sonar *d = c->decoder;
-    sayings s = {0};
     int64_t in;
     LCM_TRY(lcm_tape_status(t));
-    if (c->config.decoder.weight == 0 || text == NULL || d == NULL) return LCM_OK;
+    if (o->weight == 0 || text == NULL || d == NULL) return LCM_OK;
     in = d->config.input_dim ? d->config.input_dim : lcm_sonar_dim(&d->config);
     if (in != m->embed_dim)
         LCM_FAIL(ctx, LCM_ERR_SHAPE, "the decoder reads vectors of %lld, the model predicts %lld", (long long)in, (long long)m->embed_dim);
-    LCM_TRY(begin(ctx, &s, t, text, p->rows, d->config.max_seq_len));
-    choose(&s, text, w, p->rows, c, draws);
-    return s.in.b.n == 0 ? LCM_OK : add(loss, t, concepts(t, m, p, &s), &s, c);
+    for (int own = 0; own < 2; own++) {
+        double share = own ? o->clean : o->share;
+        sayings s = {0};
+        if (share == 0) continue;
+        LCM_TRY(begin(ctx, &s, t, text, p->rows, d->config.max_seq_len));
+        choose(&s, text, w, p->rows, share, own ? o->weight : o->weight / share, c->lang,
+               lcm_rng_make(draws->seed, LCM_RNG_DECODED + (draws->step << 8) + ((uint64_t)own << 40)));
+        if (s.in.b.n == 0) continue;
+        LCM_TRY(add(loss, own ? &loss->said_clean : &loss->said, t,
+                    concepts(t, m, own ? lcm_tensor_const(t, target, p->rows, m->embed_dim) : p, &s), &s, c));
+    }
+    return LCM_OK;
 }

@@ -15,6 +15,7 @@
 typedef struct lcm_decoder_loss_config {
     double weight; /* 0: off */
     double share;  /* of the rows, drawn anew in each step and weighed so much more: each costs a pass of the decoder */
+    double clean;  /* share of the rows that are said from their own concept as well: for a decoder that is trained itself */
 } lcm_decoder_loss_config;
 
 extern const lcm_field lcm_decoder_loss_fields[];
@@ -31,10 +32,10 @@ lcm_status lcm_decoder_loss_check(lcm_ctx *ctx, const struct lcm_model *m);
 /* (R) sentences of the target rows, those behind the sources, as lcm_targets_rows; NULL if the batch has none. */
 const lcm_pieces *lcm_targets_text(lcm_tape *t, const struct lcm_concept_batch *b, int64_t R);
 
-/* Adds the term to `loss`, which lcm_model_loss_finish has filled. p (R,D) normalised predictions, text (R) their
- * sentences, w (R) weights, NULL = 1. Nothing happens without a weight, text or decoder. LCM_ERR_SHAPE: a decoder that reads
+/* Adds the term to `loss`, which lcm_model_loss_finish has filled. p (R,D) normalised predictions, target (R,D) what
+ * they should be, text (R) their sentences, w (R) weights, NULL = 1. Nothing happens without a weight, text or decoder. LCM_ERR_SHAPE: a decoder that reads
  * vectors of another size; LCM_ERR_LIMIT: a sentence beyond its window. */
 lcm_status lcm_decoder_loss_add(lcm_ctx *ctx, struct lcm_model_loss *loss, lcm_tape *t, const struct lcm_model *m, lcm_tensor *p,
-                                const lcm_pieces *text, const real *w, const struct lcm_criterion *c, const struct lcm_draws *draws);
+                                const real *target, const lcm_pieces *text, const real *w, const struct lcm_criterion *c, const struct lcm_draws *draws);
 
 #endif

@@ -23,5 +23,5 @@ lcm_status lcm_two_tower_loss(lcm_ctx *ctx, lcm_model_loss *out, lcm_tape *t, co
     out->n_targets = g.R;
     out->t = g.level;
     lcm_model_loss_finish(t, out, &m->model, p, g.target, g.w, NULL, &c->config);
-    return lcm_decoder_loss_add(ctx, out, t, &m->model, p, lcm_targets_text(t, b, g.R), g.w, c, draws);
+    return lcm_decoder_loss_add(ctx, out, t, &m->model, p, g.target, lcm_targets_text(t, b, g.R), g.w, c, draws);
 }

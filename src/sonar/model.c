@@ -203,3 +203,9 @@ lcm_tensor *lcm_sonar_decode_fwd(lcm_tape *t, const lcm_sonar *m, const lcm_sona
     }
     return lcm_norm_fwd(t, &m->dec_norm, x);
 }
+
+void lcm_sonar_freeze_encoder(lcm_sonar *m) {
+    static const char *const parts[] = {"encoder", "layer_norm", "pooler"};
+    for (int i = 0; i < 3; i++) lcm_params_freeze(&m->params, parts[i], true);
+    if (m->enc_embed == m->dec_embed) lcm_params_freeze(&m->params, "decoder_frontend.embed", true);
+}

@@ -64,6 +64,10 @@ void lcm_sonar_free(lcm_sonar *m);
 /* Names and shapes alone, without memory for values: what an importer asks for. */
 lcm_status lcm_sonar_register(lcm_ctx *ctx, lcm_sonar **out, const lcm_sonar_config *config, int parts);
 
+/* Parameters that the concepts depend on get no gradient: a table that the decoder shares, too, for training it would
+ * move the space. */
+void lcm_sonar_freeze_encoder(lcm_sonar *m);
+
 /* A packed batch of token sequences; arrays are borrowed. */
 typedef struct lcm_sonar_batch {
     int64_t n, T;         /* sentences, tokens in all */

@@ -13,6 +13,7 @@
 
 typedef struct config {
     char kind[32], sonar[1024], store[1024], valid_store[1024], init[1024], rvq[1024], end_of_text[1024];
+    bool train_decoder;
     lcm_affix_texts prompt;
     lcm_normalizer_config normalizer;
     lcm_criterion_config criterion;
@@ -28,6 +29,7 @@ static const lcm_field fields[] = {
     LCM_F_STRING(config, end_of_text, "sentence whose concept ends every document; empty: none"),
     LCM_F_STRUCT(config, prompt, lcm_affix_prompt_fields, "sentences around the pairs of supervised training"),
     LCM_F_STRING(config, init, "concept model to start from"),
+    LCM_F_BOOL(config, train_decoder, "train the decoder of `sonar` to say what the model of `init` predicts, which stays as it is"),
     LCM_F_STRING(config, rvq, "codebook file of a quant model (lcm train, kind rvq)"),
     LCM_F_STRUCT(config, normalizer, lcm_normalizer_fields, "fit of the normaliser"),
     LCM_F_STRUCT(config, criterion, lcm_criterion_fields, "loss"),
@@ -72,8 +74,10 @@ typedef struct state {
 
 static lcm_status write_model(lcm_ctx *ctx, void *user, const real *x, lcm_buf *out) {
     const state *s = user;
+    const lcm_sonar_file *d = &s->decoder;
     lcm_model_save_opts o = {.dtype = LCM_DT_REAL, .space = s->stores.space, .provenance = s->provenance, .prompt = s->prompt,
                              .train = &s->task->record, .x = x};
+    if (s->task->params != &s->model->params) return lcm_sonar_write(ctx, out, d->model, x, d->tok, LCM_DT_REAL, d->space, NULL, &s->task->record);
     return lcm_model_write(ctx, out, s->model, &o);
 }
 
@@ -130,7 +134,8 @@ static lcm_status read_text(lcm_ctx *ctx, lcm_store_pieces *out, lcm_chunks *chu
 static lcm_status load_decoder(lcm_ctx *ctx, state *s, const config *c) {
     if (c->criterion.decoder.weight == 0) return LCM_OK;
     if (c->sonar[0] == '\0') LCM_FAIL(ctx, LCM_ERR_ARG, "config.sonar: needed for criterion.decoder");
-    LCM_TRY(lcm_sonar_load_model(ctx, &s->decoder, c->sonar, LCM_SONAR_DECODER, false));
+    LCM_TRY(lcm_sonar_load_model(ctx, &s->decoder, c->sonar, c->train_decoder ? LCM_SONAR_BOTH : LCM_SONAR_DECODER, c->train_decoder));
+    if (c->train_decoder) lcm_sonar_freeze_encoder(s->decoder.model);
     LCM_TRY(check_space(ctx, &s->decoder, s, c));
     LCM_TRY(read_text(ctx, &s->text, &s->chunks, s, c));
     return s->stores.valid ? read_text(ctx, &s->valid_text, &s->valid, s, c) : LCM_OK;
@@ -183,7 +188,7 @@ static lcm_status make_model(lcm_ctx *ctx, state *s, const config *c, const json
     if (c->init[0]) {
         lcm_model_meta meta;
         lcm_status st;
-        LCM_TRY(lcm_model_load(ctx, &s->model, &meta, c->init, true));
+        LCM_TRY(lcm_model_load(ctx, &s->model, &meta, c->init, !c->train_decoder));
         st = meta.space == s->stores.space ? LCM_OK : lcm_fail(ctx, LCM_ERR_SHAPE, "'%s' was trained in another space than the store's", c->init);
         lcm_model_meta_free(&meta);
         if (st) return st;
@@ -207,6 +212,8 @@ static lcm_status make_model(lcm_ctx *ctx, state *s, const config *c, const json
 }
 
 static lcm_status prepare(lcm_ctx *ctx, state *s, const config *c, const json_t *resolved) {
+    if (c->train_decoder && (c->init[0] == '\0' || c->criterion.decoder.weight == 0))
+        LCM_FAIL(ctx, LCM_ERR_ARG, "config.train_decoder: needs the model that it is to follow (init) and a criterion.decoder.weight");
     LCM_TRY(open_stores(ctx, s, c));
     LCM_TRY(make_model(ctx, s, c, resolved));
     s->provenance = json_pack("{s:s, s:I, s:I}", "end_of_text", c->end_of_text, "documents",
@@ -221,8 +228,10 @@ static lcm_status prepare(lcm_ctx *ctx, state *s, const config *c, const json_t 
     lcm_log(ctx, LCM_LOG_INFO, "%s: %lld parameters", c->kind, (long long)lcm_model_parameters(s->model));
     if (lcm_model_fixed(s->model))
         lcm_log(ctx, LCM_LOG_INFO, "codebooks: %lld numbers, which training leaves alone", (long long)lcm_model_fixed(s->model));
-    return lcm_task_concept_new(ctx, &s->task, &c->task, s->model, s->criterion, &s->chunks, &s->valid, write_model, s,
-                                (uint64_t)c->train.seed);
+    LCM_TRY(lcm_task_concept_new(ctx, &s->task, &c->task, s->model, s->criterion, &s->chunks, &s->valid, write_model, s,
+                                 (uint64_t)c->train.seed));
+    if (c->train_decoder) s->task->params = &s->decoder.model->params;
+    return LCM_OK;
 }
 
 static lcm_status run(lcm_ctx *ctx, void *run_config, const json_t *resolved, lcm_run_hooks *hooks) {

@@ -29,6 +29,12 @@ typedef struct task_concept {
     void *user;
 } task_concept;
 
+static void report_said(lcm_task_loss *out, const lcm_said_sums *s, const char *xent, const char *accuracy) {
+    if (s->tokens == 0) return;
+    out->metrics[out->n_metrics++] = (lcm_metric){xent, s->xent, (double)s->tokens};
+    out->metrics[out->n_metrics++] = (lcm_metric){accuracy, (double)s->hits, (double)s->tokens};
+}
+
 static lcm_status batch_loss(lcm_ctx *ctx, task_concept *s, lcm_tape *t, const lcm_chunks *c, const int64_t *items,
                              int64_t n, const lcm_draws *draws, lcm_task_loss *out) {
     int64_t D = lcm_store_dim(c->store), total = 0;
@@ -62,10 +68,8 @@ static lcm_status batch_loss(lcm_ctx *ctx, task_concept *s, lcm_tape *t, const l
         out->metrics[1] = (lcm_metric){"accuracy", (double)l.n_hits, (double)l.n_targets};
     } else /* per channel, so that 1 is the loss of predicting the mean of normalised vectors */
         out->metrics[0] = (lcm_metric){"mse", l.squared, (double)(l.n_targets * D)};
-    if (l.n_said) {
-        out->metrics[out->n_metrics++] = (lcm_metric){"xent_said", l.said, (double)l.n_said};
-        out->metrics[out->n_metrics++] = (lcm_metric){"accuracy_said", (double)l.n_said_hits, (double)l.n_said};
-    }
+    report_said(out, &l.said, "xent_said", "accuracy_said");
+    report_said(out, &l.said_clean, "xent_clean", "accuracy_clean");
     return LCM_OK;
 }
 
@@ -74,6 +78,7 @@ static lcm_status loss(lcm_ctx *ctx, void *self, lcm_tape *t, uint64_t seed, uin
     const int64_t *items;
     int64_t n;
     lcm_draws draws = {.seed = seed, .step = draw};
+    if (s->model->params.g == NULL) lcm_tape_reset(t, (lcm_tape_opts){.record = true}); /* not trained: no dropout */
     LCM_TRY(lcm_batches_next(ctx, &items, &n, s->batches));
     return batch_loss(ctx, s, t, s->train, items, n, &draws, out);
 }

@@ -138,13 +138,7 @@ lcm_status lcm_task_sonar_new(lcm_ctx *ctx, lcm_task **out, const lcm_task_sonar
     if (valid) s->valid = *valid;
     s->task = (lcm_task){.self = s, .params = &model->params, .unit = "tokens", .loss = loss, .validate = valid ? validate : NULL,
                          .write_model = write_model, .tell = tell, .seek = seek};
-    if (config->objective.freeze_encoder) {
-        lcm_params_freeze(&model->params, "encoder", true);
-        lcm_params_freeze(&model->params, "layer_norm", true);
-        lcm_params_freeze(&model->params, "pooler", true);
-        /* a shared table is part of the encoder: training it would move the space */
-        if (model->enc_embed == model->dec_embed) lcm_params_freeze(&model->params, "decoder_frontend.embed", true);
-    }
+    if (config->objective.freeze_encoder) lcm_sonar_freeze_encoder(model);
     st = lcm_calloc(ctx, &s->cost, (size_t)N, sizeof *s->cost);
     if (st == LCM_OK) lcm_sonar_costs(s->cost, train);
     if (st == LCM_OK) st = lcm_batches_new(ctx, &s->batches, s->cost, N, &pack);

@@ -85,6 +85,20 @@ awk -F'"xent_said":' 'NR <= 10 { a += $2 + 0 } NR > 50 { b += $2 + 0 } END { exi
 grep -q '"valid_xent_said"' tt3/metrics.jsonl || fail "validation without xent_said"
 "$lcm" train -t 1 -q -s train.run=tt4 -s sonar= -s end_of_text= -s criterion.decoder.weight=3 tt.json 2> log && fail "a decoder loss without a decoder"
 grep -q "config.sonar: needed for criterion.decoder" log || fail "$(cat log)"
+# The decoder itself, after such a model: predictions are said better, and the space stays to the bit.
+"$lcm" train -t 1 -q -s train.run=dec -s init=tt3/step_00000060/model.safetensors -s train_decoder=true -s criterion.decoder.weight=1 \
+    -s criterion.decoder.clean=0.5 -s train.lr.max_steps=60 tt.json || fail "train the decoder"
+awk -F'"xent_said":' 'NR <= 10 { a += $2 + 0 } NR > 50 { b += $2 + 0 } END { exit !(a > 0 && b < 0.97 * a) }' dec/metrics.jsonl ||
+    fail "the decoder learned nothing: $(tail -1 dec/metrics.jsonl)"
+grep -q '"xent_clean"' dec/metrics.jsonl || fail "no xent_clean"
+echo "Tom had a red dog." | "$lcm" encode -m bundle/sonar.safetensors > a.npy
+echo "Tom had a red dog." | "$lcm" encode -m dec/step_00000060/model.safetensors > b.npy
+cmp -s a.npy b.npy || fail "training the decoder moved the space"
+same_model bundle/sonar.safetensors dec/step_00000060/model.safetensors && fail "the decoder is as it was"
+"$lcm" train -t 1 -q -s train.run=dec2 -s train_decoder=true -s criterion.decoder.weight=1 tt.json 2> log && fail "a decoder without a model to follow"
+grep -q "config.train_decoder: needs the model" log || fail "$(cat log)"
+"$f64" train -q --check-grad 1 -s init=tt3/step_00000060/model.safetensors -s train_decoder=true -s criterion.decoder.weight=1 \
+    -s criterion.decoder.clean=0.5 tt.json > log || { cat log; fail "gradients of the decoder"; }
 "$f64" train -q --check-grad 1 -s criterion.decoder.weight=3 tt.json > log || { cat log; fail "gradients through the decoder"; }
 "$lcm" train -t 1 -q -s kind=base -s 'model={"sonar_embed_dim":32,"model_dim":32,"max_seq_len":64,"lcm":{"num_layers":1,"num_attn_heads":2,"ffn_inner_dim":64}}' \
     -s criterion.cf_guidance_probability=0 -s train.run=base tt.json || fail "train base"

@@ -93,13 +93,14 @@ static void base_by_hand(void **state) {
     lcm_packed packed;
     lcm_model_loss l, plain;
     real predicted[ROWS * TOY_D], *z;
-    double said = 0, weighed = 0;
+    double said = 0, clean = 0, weighed = 0;
     int64_t tokens = 0;
     lcm_tensor *p;
     world w;
     (void)state;
     config.lcm.dropout_p = config.lcm.final_dropout_p = config.frontend.dropout_p = 0;
     cc.decoder.weight = 2.5;
+    cc.decoder.clean = 1;
     begin(&w, "base", &config, &cc);
     lcm_tape_reset(w.tape, (lcm_tape_opts){0});
     packed = lcm_packed_make(w.tape, DOCS, offsets);
@@ -109,21 +110,25 @@ static void base_by_hand(void **state) {
     lcm_denormalize(w.model->normalizer, predicted, p->x, ROWS, NULL);
     for (int64_t d = 0; d < DOCS; d++)
         for (int64_t i = offsets[d] + 1; i < offsets[d + 1]; i++) {
-            double e;
+            double e, own;
             if (w.text[i].n == 0 || w.weight[i] == 0) continue;
             e = entropy(&w, predicted + (i - 1) * TOY_D, w.text[i]);
+            own = entropy(&w, w.batch.x + i * TOY_D, w.text[i]);
             said += e;
-            weighed += 2.5 * (double)w.weight[i] * e;
+            clean += own;
+            weighed += 2.5 * (double)w.weight[i] * (e + own);
             tokens += w.text[i].n + 1;
         }
     l = loss_of(&w, 1, true);
-    assert_int_equal(l.n_said, tokens);
-    assert_true(fabs(l.said - said) <= 1e-4 * said); /* sums of 30 numbers in f32 */
+    assert_int_equal(l.said.tokens, tokens);
+    assert_true(fabs(l.said.xent - said) <= 1e-4 * said); /* sums of 30 numbers in f32 */
+    assert_int_equal(l.said_clean.tokens, tokens);
+    assert_true(fabs(l.said_clean.xent - clean) <= 1e-4 * clean);
     assert_int_equal(lcm_tape_backward(w.tape, l.out, NULL), LCM_OK);
     for (size_t i = 0; i < w.decoder->params.n; i++) assert_null(w.decoder->params.items[i]->t.g); /* frozen */
     w.batch.text = NULL;
     plain = loss_of(&w, 1, false);
-    assert_int_equal(plain.n_said, 0);
+    assert_int_equal(plain.said.tokens + plain.said_clean.tokens, 0);
     assert_true(fabs(l.sum - plain.sum - weighed) <= 1e-4 * weighed);
     assert_true(l.squared == plain.squared);
     end(&w);
@@ -145,14 +150,14 @@ static void targets_and_shares(void **state) {
     for (int64_t d = 0; d < DOCS; d++)
         for (int64_t i = offsets[d] + sources[d]; i < offsets[d + 1]; i++)
             if (w.text[i].n && w.weight[i] != 0) tokens += w.text[i].n + 1;
-    assert_int_equal(loss_of(&w, 1, false).n_said, tokens);
+    assert_int_equal(loss_of(&w, 1, false).said.tokens, tokens);
     w.batch.source_len = NULL;
-    all = loss_of(&w, 1, false).said;
+    all = loss_of(&w, 1, false).said.xent;
     w.criterion->config.decoder.share = 0.3;
     for (uint64_t step = 0; step < DRAWS; step++) {
         lcm_model_loss l = loss_of(&w, step, false);
-        mean += l.said / 0.3 / DRAWS;
-        fewer += l.n_said < tokens;
+        mean += l.said.xent / 0.3 / DRAWS;
+        fewer += l.said.tokens < tokens;
     }
     assert_true(fewer > DRAWS / 2);
     assert_true(fabs(mean - all) <= 0.15 * all); /* levels differ from step to step; 10 rows of deviation .5: 2 % */
