@@ -51,8 +51,8 @@ static int print_help(cli *c) {
 static int print_version(cli *c) {
     lcm_build b;
     lcm_build_get(&b);
-    cli_print(c, "lcm %s (%s)\ncompiler  %s\nreal      %s\nonednn    %s\ncpu       %s\nthreads   %d\n", b.version, b.revision,
-              b.compiler, b.real, b.onednn, b.cpu, cli_set_threads(0));
+    cli_print(c, "lcm %s (%s)\ncompiler  %s\nreal      %s\nonednn    %s\ncpu       %s\nint8      %s\nthreads   %d\n", b.version, b.revision,
+              b.compiler, b.real, b.onednn, b.cpu, b.int8, cli_set_threads(0));
     return CLI_OK;
 }
 

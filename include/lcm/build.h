@@ -15,6 +15,7 @@ typedef struct lcm_build {
     char real[8];    /* "f32", or "f64" for gradient checks */
     char onednn[16]; /* version of the library that is loaded, "2.6.3" */
     char cpu[16];    /* code path of the own kernels on this machine: x86-64-v4, x86-64-v3, baseline */
+    char int8[16];   /* code path of the int8 product: avx512-vnni, avx2, portable */
 } lcm_build;
 
 /* Fills every field; never fails. */

@@ -1,11 +1,11 @@
-/* What kernels in AVX512 intrinsics share. LCM_HAVE_AVX512: this build has them. Their functions are compiled for
- * LCM_AVX512_TARGET and what else they need, and run only if the CPU has it all. */
+/* What kernels in AVX512 intrinsics share. Their functions are compiled for LCM_AVX512_TARGET and what else they need,
+ * and run only if the CPU has it all. */
 #ifndef LCM_AVX512_H
 #define LCM_AVX512_H
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(LCM_REAL_F64)
-#define LCM_HAVE_AVX512 1
+#include "kernels/simd.h"
 
+#ifdef LCM_HAVE_AVX512
 #include <immintrin.h>
 #include <stdbool.h>
 #include <stdint.h>

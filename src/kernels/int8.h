@@ -6,7 +6,7 @@
  *     y[m,o] = (sum_i (u[o,i] - 128) q[m,i]) * (scale[m] scale[o]) + b[o]
  *
  * so a result depends neither on threads, nor on the CPU, nor on the other rows. Weights are unsigned
- * because the instruction (vpdpbusd of AVX512-VNNI) multiplies unsigned by signed bytes; the 128 costs
+ * because an instruction (vpdpbusd of AVX512-VNNI) multiplies unsigned by signed bytes; the 128 costs
  * one sum per row of activations.
  *
  * Packed weights, in memory and in files: panels of 32 rows, in a panel groups of 4 columns, in a
@@ -23,6 +23,8 @@
 #include "base/mem.h"
 #include "kernels/real.h"
 
+typedef struct lcm_i8_kernels lcm_i8_kernels;
+
 enum {
     LCM_I8_PANEL = 32,      /* rows of a panel */
     LCM_I8_GROUP = 4,       /* columns of a group */
@@ -30,7 +32,7 @@ enum {
     LCM_I8_MAX_IN = 131072, /* 127 * 127 * I must fit 32 bits */
 };
 
-/* The code path: "avx512-vnni" or "portable". Both give the same bits. */
+/* The code path that this CPU gets: "avx512-vnni", "avx2" or "portable". All give the same bits. */
 const char *lcm_i8_path(void);
 
 int64_t lcm_i8_panels(int64_t out);
@@ -46,8 +48,9 @@ void lcm_i8_row(real *dst, const uint8_t *packed, const float *scale, int64_t in
 /* Quantised activations. The caller gives `q`, `scale` and `sum` room for the most rows x columns it uses:
  * lcm_i8_acts_size(rows, in) bytes, `rows` values, `rows` values. */
 typedef struct lcm_i8_acts {
+    const lcm_i8_kernels *path; /* that wrote q, and will read it */
     int64_t rows, in;
-    int8_t *q;      /* blocks of up to 14 rows; in a block [group][row][4] */
+    void *q;        /* as the path likes it: bytes, or 16-bit numbers */
     float *scale;
     int32_t *sum;   /* of q over a row */
 } lcm_i8_acts;
@@ -61,9 +64,7 @@ typedef enum lcm_product_flags { LCM_PRODUCT_RELU = 1, LCM_PRODUCT_ADD = 2 /* y 
 void lcm_k_gemm_i8(real *y, int64_t ldy, const lcm_i8_acts *a, const uint8_t *packed, const float *scale, const real *b,
                    int64_t out, int flags);
 
-/* The portable path, whatever the CPU: the oracle of the tests. */
-void lcm_k_gemm_i8_ref(real *y, int64_t ldy, const lcm_i8_acts *a, const uint8_t *packed, const float *scale,
-                       const real *b, int64_t out, int flags);
-void lcm_i8_quantise_ref(lcm_i8_acts *a, const real *x, int64_t rows, int64_t in);
+/* The same by a path of kernels/int8_path.h that runs on this CPU; the product takes the path of its activations. */
+void lcm_i8_quantise_by(const lcm_i8_kernels *path, lcm_i8_acts *a, const real *x, int64_t rows, int64_t in);
 
 #endif

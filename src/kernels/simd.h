@@ -9,10 +9,23 @@
 #error "lcm relies on NaN and Inf: do not build with -ffast-math"
 #endif
 
+/* Intrinsics of this build; a function that uses them asks the CPU first. LCM_NO_AVX512 makes a build that does what it
+ * does on a CPU without AVX512, LCM_PORTABLE one without intrinsics. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(LCM_REAL_F64) && !defined(LCM_PORTABLE)
+#define LCM_HAVE_AVX2 1
+#ifndef LCM_NO_AVX512
+#define LCM_HAVE_AVX512 1
+#endif
+#endif
+
 /* Sanitizers run before ifunc resolvers are safe, clang 14 lacks the syntax. */
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
     !defined(__SANITIZE_THREAD__) && !defined(LCM_NO_CLONES)
+#ifdef LCM_NO_AVX512
+#define LCM_CLONES __attribute__((target_clones("arch=x86-64-v3", "default"), optimize("O3")))
+#else
 #define LCM_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default"), optimize("O3")))
+#endif
 #else
 #define LCM_CLONES
 #endif

@@ -15,9 +15,10 @@ LCM_CLONES static void widen_bf16(real *dst, const uint16_t *src, int64_t n) {
 
 void lcm_k_widen_bf16(real *dst, const uint16_t *src, int64_t n) { widen_bf16(dst, src, n); }
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(LCM_REAL_F64)
+#ifdef LCM_HAVE_AVX2
 #include <immintrin.h>
 
+#ifdef LCM_HAVE_AVX512
 __attribute__((target("avx512f"))) static int64_t widen_by_16(real *dst, const uint16_t *src, int64_t n) {
     int64_t i = 0;
     for (; i + 16 <= n; i += 16)
@@ -25,6 +26,7 @@ __attribute__((target("avx512f"))) static int64_t widen_by_16(real *dst, const u
                          _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)(src + i))));
     return i;
 }
+#endif
 
 __attribute__((target("f16c"))) static int64_t widen_by_8(real *dst, const uint16_t *src, int64_t n) {
     int64_t i = 0;
@@ -34,7 +36,9 @@ __attribute__((target("f16c"))) static int64_t widen_by_8(real *dst, const uint1
 }
 
 static int64_t widen_fast(real *dst, const uint16_t *src, int64_t n) {
+#ifdef LCM_HAVE_AVX512
     if (__builtin_cpu_supports("avx512f")) return widen_by_16(dst, src, n);
+#endif
     return __builtin_cpu_supports("avx2") ? widen_by_8(dst, src, n)
                                           : 0; /* f16c, by a name that clang 14 knows: AVX2 came later */
 }

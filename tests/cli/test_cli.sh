@@ -22,7 +22,7 @@ says() { grep -qF -e "$2" "$1" || { fail "no '$2' in $1:"; cat "$1"; }; }
 silent() { [ ! -s "$1" ] || { fail "$1 is not empty:"; cat "$1"; }; }
 
 expect 0 --help;      says out "usage: lcm COMMAND"; says out "130"; silent err
-expect 0 --version;   says out "lcm "; says out "onednn"; silent err
+expect 0 --version;   says out "lcm "; says out "onednn"; says out "int8 "; silent err
 expect 0 info --help; says out "--check"; says out "--threads N"; silent err
 expect 0 info --json --help --nonsense; silent err
 

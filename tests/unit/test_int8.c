@@ -1,5 +1,5 @@
-/* The int8 product: integers against plain sums at all edges of blocks and panels, both code paths
- * bit for bit, bounds of quantisation, and rows that do not depend on their neighbours or on threads. */
+/* The int8 product, by every path that this CPU runs: integers against plain sums at all edges of blocks and panels,
+ * the largest factors and sums, bounds of quantisation, and rows that do not depend on their neighbours or on threads. */
 #include "harness/golden.h"
 
 #include <float.h>
@@ -8,7 +8,15 @@
 #include <string.h>
 
 #include "base/rng.h"
-#include "kernels/int8.h"
+#include "kernels/int8_path.h"
+
+static const lcm_i8_kernels *const paths[] = {&lcm_i8_portable, &lcm_i8_avx2, &lcm_i8_vnni};
+
+/* Calls f with each path that runs here. */
+static void by_all(void (*f)(const lcm_i8_kernels *)) {
+    for (int i = 0; i < 3; i++)
+        if (paths[i]->runs()) f(paths[i]);
+}
 
 static real *randoms(int64_t n, uint64_t stream) {
     lcm_rng r = lcm_rng_make(29, LCM_RNG_TEST + (stream << 8));
@@ -49,93 +57,133 @@ static void acts_free(lcm_i8_acts a) {
     free(a.sum);
 }
 
-/* Where the header says that weight (o, i) and the row blocks of 14 lie. */
+/* Where the header says that weight (o, i) lies. */
 static int weight_at(weights p, int64_t o, int64_t i) {
     return p.packed[((o / 32) * ((p.in + 15) / 16 * 4) + i / 4) * 128 + (o % 32) * 4 + i % 4] - 128;
 }
 
-static int act_at(const lcm_i8_acts *a, int64_t r, int64_t i) {
-    int64_t blocks = (a->rows + 13) / 14, k = 0, from, to, G = (a->in + 15) / 16 * 4;
-    while (a->rows * (k + 1) / blocks <= r) k++;
-    from = a->rows * k / blocks;
-    to = a->rows * (k + 1) / blocks;
-    return a->q[from * G * 4 + (i / 4 * (to - from) + r - from) * 4 + i % 4];
+/* The header's quantisation of a row, by the book; the scale. */
+static float quantised(int *q, const real *x, int64_t in) {
+    float top = 0;
+    for (int64_t i = 0; i < in; i++) top = fmaxf(top, fabsf((float)x[i]));
+    for (int64_t i = 0; i < in; i++) q[i] = (int)rintf((float)x[i] * (127.0f / top));
+    return top / 127.0f;
 }
 
-static void check(int64_t rows, int64_t out, int64_t in, int flags) {
+static void check(const lcm_i8_kernels *path, int64_t rows, int64_t out, int64_t in, int flags) {
     real *x = randoms(rows * in, 1), *w = randoms(out * in, 2), *b = flags & 4 ? randoms(out, 3) : NULL;
-    real *before = randoms(rows * (out + 3), 4), *y, *ref;
-    size_t bytes = (size_t)(rows * (out + 3)) * sizeof *y;
+    real *before = randoms(rows * (out + 3), 4), *y = randoms(rows * (out + 3), 4);
+    int *q = malloc((size_t)in * sizeof *q);
     weights p = pack(w, out, in);
-    lcm_i8_acts a = acts_new(rows, in), plain = acts_new(rows, in);
-    y = malloc(bytes);
-    ref = malloc(bytes);
-    assert_true(y && ref);
-    memcpy(y, before, bytes);
-    memcpy(ref, before, bytes);
-    lcm_i8_quantise(&a, x, rows, in);
-    lcm_i8_quantise_ref(&plain, x, rows, in);
-    assert_memory_equal(a.q, plain.q, lcm_i8_acts_size(rows, in));
-    assert_memory_equal(a.scale, plain.scale, (size_t)rows * sizeof(float));
-    assert_memory_equal(a.sum, plain.sum, (size_t)rows * sizeof(int32_t));
+    lcm_i8_acts a = acts_new(rows, in);
+    assert_non_null(q);
+    lcm_i8_quantise_by(path, &a, x, rows, in);
     lcm_k_gemm_i8(y, out + 3, &a, p.packed, p.scale, b, out, flags & 3);
-    lcm_k_gemm_i8_ref(ref, out + 3, &a, p.packed, p.scale, b, out, flags & 3);
-    assert_memory_equal(y, ref, bytes);
     for (int64_t r = 0; r < rows; r++) {
+        float scale = quantised(q, x + r * in, in);
+        int64_t sum = 0;
+        for (int64_t i = 0; i < in; i++) sum += q[i];
+        assert_true(a.scale[r] == scale && a.sum[r] == sum);
         for (int64_t o = 0; o < out; o++) {
             int64_t s = 0;
             real want;
-            for (int64_t i = 0; i < in; i++) s += weight_at(p, o, i) * act_at(&a, r, i);
-            want = (real)((float)s * (a.scale[r] * p.scale[o])) + (b ? b[o] : 0);
+            for (int64_t i = 0; i < in; i++) s += weight_at(p, o, i) * q[i];
+            want = (real)((float)s * (scale * p.scale[o])) + (b ? b[o] : 0);
             if (flags & LCM_PRODUCT_RELU) want = want > 0 ? want : 0;
             if (flags & LCM_PRODUCT_ADD) want += before[r * (out + 3) + o];
             if (y[r * (out + 3) + o] != want)
-                fail_msg("%lldx%lldx%lld flags %d: [%lld,%lld] is %.9g, expected %.9g", (long long)rows, (long long)out,
-                         (long long)in, flags, (long long)r, (long long)o, (double)y[r * (out + 3) + o], (double)want);
+                fail_msg("%s, %lldx%lldx%lld flags %d: [%lld,%lld] is %.9g, expected %.9g", path->name, (long long)rows,
+                         (long long)out, (long long)in, flags, (long long)r, (long long)o, (double)y[r * (out + 3) + o],
+                         (double)want);
         }
         for (int64_t o = out; o < out + 3; o++) assert_true(y[r * (out + 3) + o] == before[r * (out + 3) + o]);
     }
     acts_free(a);
-    acts_free(plain);
     drop(p);
     free(x);
     free(w);
     free(b);
+    free(q);
     free(before);
     free(y);
-    free(ref);
+}
+
+static void edges(const lcm_i8_kernels *path) {
+    static const int64_t out[] = {1, 16, 17, 32, 33, 70}, in[] = {1, 4, 15, 17, 64, 131};
+    int n = 0;
+    for (int64_t rows = 1; rows <= 30; rows++)
+        for (int i = 0; i < 6; i++, n++) check(path, rows, out[(n + (int)rows) % 6], in[i], n % 8);
+    for (int f = 0; f < 8; f++) check(path, 43, 65, 200, f);
 }
 
 static void sums_are_exact_at_all_edges(void **state) {
-    static const int64_t out[] = {1, 16, 17, 32, 33, 70}, in[] = {1, 4, 15, 17, 64, 131};
-    int n = 0;
     (void)state;
-    for (int64_t rows = 1; rows <= 30; rows++)
-        for (int i = 0; i < 6; i++, n++) check(rows, out[(n + (int)rows) % 6], in[i], n % 8);
-    for (int f = 0; f < 8; f++) check(43, 65, 200, f);
+    by_all(edges);
 }
 
-/* The sums of the instruction wrap on the way and still end right. */
-static void the_largest_sums_fit(void **state) {
-    enum { IN = LCM_I8_MAX_IN };
-    real *x = malloc(IN * sizeof *x), y[2], ref[2];
-    weights p;
-    lcm_i8_acts a = acts_new(1, IN);
+/* Pairs of bytes as large as they come: 2 * 255 * 127 does not fit 16 bits, where an instruction may saturate. A byte of
+ * 0 (-128) is never packed, but may come with a file. Every row of weights meets every row of activations. */
+static void extremes(const lcm_i8_kernels *path) {
+    enum { OUT = 64, IN = 48 };
+    static const uint8_t bytes[] = {0, 1, 128, 255};
+    for (int64_t rows = 1; rows <= 16; rows++) {
+        real x[16 * IN], y[16 * OUT];
+        float scale[OUT];
+        weights p = {malloc(lcm_i8_size(OUT, IN)), scale, OUT, IN};
+        lcm_i8_acts a = acts_new(rows, IN);
+        assert_non_null(p.packed);
+        for (int64_t o = 0; o < OUT; o++) { /* all ways to choose a group: three bytes by o, one by rows */
+            scale[o] = 1;
+            for (int64_t i = 0; i < IN; i++)
+                p.packed[(o / 32 * (IN / 4) + i / 4) * 128 + o % 32 * 4 + i % 4] = bytes[((o | rows << 6) >> (i % 4 * 2)) & 3];
+        }
+        for (int64_t r = 0; r < rows; r++)
+            for (int64_t i = 0; i < IN; i++) x[r * IN + i] = (r >> i % 4) & 1 ? 1 : -1;
+        lcm_i8_quantise_by(path, &a, x, rows, IN);
+        lcm_k_gemm_i8(y, OUT, &a, p.packed, scale, NULL, OUT, 0);
+        for (int64_t r = 0; r < rows; r++)
+            for (int64_t o = 0; o < OUT; o++) {
+                int64_t s = 0;
+                for (int64_t i = 0; i < IN; i++) s += weight_at(p, o, i) * 127 * (int64_t)x[r * IN + i];
+                if (y[r * OUT + o] != (real)((float)s * (1 / 127.0f)))
+                    fail_msg("%s, %lld rows: [%lld,%lld] is %.9g, the sum is %lld", path->name, (long long)rows, (long long)r,
+                             (long long)o, (double)y[r * OUT + o], (long long)s);
+            }
+        acts_free(a);
+        free(p.packed);
+    }
+}
+
+static void the_largest_factors_do_not_saturate(void **state) {
     (void)state;
-    assert_non_null(x);
-    for (int sign = -1; sign <= 1; sign += 2) {
-        for (int64_t i = 0; i < IN; i++) x[i] = 1;
-        p = pack(x, 1, IN);
-        for (int64_t i = 0; i < IN; i++) x[i] = (real)sign;
-        lcm_i8_quantise(&a, x, 1, IN);
-        lcm_k_gemm_i8(y, 1, &a, p.packed, p.scale, NULL, 1, 0);
-        lcm_k_gemm_i8_ref(ref, 1, &a, p.packed, p.scale, NULL, 1, 0);
-        assert_true(y[0] == ref[0]);
-        assert_true(fabs((double)y[0] - sign * (double)IN) <= 4 * FLT_EPSILON * IN); /* four roundings */
-        drop(p);
+    by_all(extremes);
+}
+
+/* Sums wrap on the way and still end right: all bytes alike, the largest and, from a foreign file, the smallest. */
+static void longest(const lcm_i8_kernels *path) {
+    enum { IN = LCM_I8_MAX_IN };
+    static const uint8_t bytes[] = {255, 0};
+    real *x = malloc(3 * IN * sizeof *x), y[3];
+    uint8_t *packed = malloc(lcm_i8_size(1, IN));
+    float scale[LCM_I8_PANEL] = {1};
+    lcm_i8_acts a = acts_new(3, IN);
+    assert_true(x && packed);
+    for (int64_t i = 0; i < 3 * IN; i++) x[i] = i / IN == 1 ? -1 : 1;
+    lcm_i8_quantise_by(path, &a, x, 3, IN);
+    for (int k = 0; k < 2; k++) {
+        memset(packed, bytes[k], lcm_i8_size(1, IN));
+        lcm_k_gemm_i8(y, 1, &a, packed, scale, NULL, 1, 0);
+        for (int r = 0; r < 3; r++)
+            assert_true(y[r] == (real)((float)((int64_t)(bytes[k] - 128) * (r == 1 ? -127 : 127) * IN) * (1 / 127.0f)));
     }
     acts_free(a);
     free(x);
+    free(packed);
+}
+
+static void the_largest_sums_fit(void **state) {
+    (void)state;
+    by_all(longest);
 }
 
 /* A number moves by at most half a step of its row; -128 is never used; zeros stay zeros. */
@@ -163,23 +211,24 @@ static void quantisation_stays_within_half_a_step(void **state) {
     free(w);
 }
 
-/* What is not finite must not look like an answer. */
-static void not_a_number_stays_one(void **state) {
+/* What is not finite must not look like an answer, nor reach the other rows. */
+static void not_finite(const lcm_i8_kernels *path) {
     enum { ROWS = 3, OUT = 40, IN = 70 };
     const real bad[] = {NAN, INFINITY, -INFINITY};
-    real *x = randoms(ROWS * IN, 1), *w = randoms(OUT * IN, 2), y[ROWS * OUT], ref[ROWS * OUT];
+    real *x = randoms(ROWS * IN, 1), *w = randoms(OUT * IN, 2), y[ROWS * OUT], clean[ROWS * OUT];
     weights p = pack(w, OUT, IN);
     lcm_i8_acts a = acts_new(ROWS, IN);
-    (void)state;
+    lcm_i8_quantise_by(path, &a, x, ROWS, IN);
+    lcm_k_gemm_i8(clean, OUT, &a, p.packed, p.scale, NULL, OUT, 0);
     for (int k = 0; k < 3; k++) {
-        x[IN + 33] = bad[k];
-        lcm_i8_quantise(&a, x, ROWS, IN);
-        lcm_k_gemm_i8(y, OUT, &a, p.packed, p.scale, NULL, OUT, 0);
-        lcm_i8_quantise_ref(&a, x, ROWS, IN);
-        lcm_k_gemm_i8_ref(ref, OUT, &a, p.packed, p.scale, NULL, OUT, 0);
-        for (int i = 0; i < ROWS * OUT; i++) {
-            assert_true(i / OUT == 1 ? isnan(y[i]) : isfinite(y[i]));
-            assert_true(i / OUT == 1 ? isnan(ref[i]) : ref[i] == y[i]);
+        static const int where[] = {0, 33, IN - 1}; /* in a vector, and in what is left of one */
+        for (int n = 0; n < 3; n++) {
+            real was = x[IN + where[n]];
+            x[IN + where[n]] = bad[k];
+            lcm_i8_quantise_by(path, &a, x, ROWS, IN);
+            lcm_k_gemm_i8(y, OUT, &a, p.packed, p.scale, NULL, OUT, 0);
+            for (int i = 0; i < ROWS * OUT; i++) assert_true(i / OUT == 1 ? isnan(y[i]) : y[i] == clean[i]);
+            x[IN + where[n]] = was;
         }
     }
     acts_free(a);
@@ -188,25 +237,29 @@ static void not_a_number_stays_one(void **state) {
     free(w);
 }
 
-static void a_row_is_the_same_alone_and_with_three_threads(void **state) {
+static void not_a_number_stays_one(void **state) {
+    (void)state;
+    by_all(not_finite);
+}
+
+static void alone_and_threaded(const lcm_i8_kernels *path) {
     enum { ROWS = 45, OUT = 300, IN = 520 };
     real *x = randoms(ROWS * IN, 1), *w = randoms(OUT * IN, 2), *one = malloc(ROWS * OUT * sizeof *one);
     real *three = malloc(ROWS * OUT * sizeof *three), alone[OUT];
     weights p = pack(w, OUT, IN);
     lcm_i8_acts a = acts_new(ROWS, IN);
     int before = omp_get_max_threads();
-    (void)state;
     assert_true(one && three);
     omp_set_num_threads(1);
-    lcm_i8_quantise(&a, x, ROWS, IN);
+    lcm_i8_quantise_by(path, &a, x, ROWS, IN);
     lcm_k_gemm_i8(one, OUT, &a, p.packed, p.scale, NULL, OUT, 0);
     omp_set_num_threads(3);
-    lcm_i8_quantise(&a, x, ROWS, IN);
+    lcm_i8_quantise_by(path, &a, x, ROWS, IN);
     lcm_k_gemm_i8(three, OUT, &a, p.packed, p.scale, NULL, OUT, 0);
     omp_set_num_threads(before);
     assert_memory_equal(one, three, ROWS * OUT * sizeof *one);
     for (int64_t r = 0; r < ROWS; r++) {
-        lcm_i8_quantise(&a, x + r * IN, 1, IN);
+        lcm_i8_quantise_by(path, &a, x + r * IN, 1, IN);
         lcm_k_gemm_i8(alone, OUT, &a, p.packed, p.scale, NULL, OUT, 0);
         assert_memory_equal(alone, one + r * OUT, sizeof alone);
     }
@@ -218,10 +271,31 @@ static void a_row_is_the_same_alone_and_with_three_threads(void **state) {
     free(three);
 }
 
+static void a_row_is_the_same_alone_and_with_three_threads(void **state) {
+    (void)state;
+    by_all(alone_and_threaded);
+}
+
+/* What runs without being asked is the best of them. */
+static void the_default_path_is_the_fastest_that_runs(void **state) {
+    real x = 1;
+    lcm_i8_acts a = acts_new(1, 1);
+    const lcm_i8_kernels *want = NULL;
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        if (paths[i]->runs()) want = paths[i];
+    lcm_i8_quantise(&a, &x, 1, 1);
+    assert_ptr_equal(a.path, want);
+    assert_string_equal(lcm_i8_path(), want->name);
+    acts_free(a);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(sums_are_exact_at_all_edges), cmocka_unit_test(the_largest_sums_fit),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(sums_are_exact_at_all_edges), cmocka_unit_test(the_largest_factors_do_not_saturate),
+                                       cmocka_unit_test(the_largest_sums_fit),
                                        cmocka_unit_test(quantisation_stays_within_half_a_step),
                                        cmocka_unit_test(not_a_number_stays_one),
-                                       cmocka_unit_test(a_row_is_the_same_alone_and_with_three_threads)};
+                                       cmocka_unit_test(a_row_is_the_same_alone_and_with_three_threads),
+                                       cmocka_unit_test(the_default_path_is_the_fastest_that_runs)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
