@@ -15,4 +15,10 @@ int64_t lcm_k_attend_scratch(int64_t longest, int64_t K);
 void lcm_k_attend(real *o, const real *q, const real *k, const real *v, const int32_t *off, int64_t n_seg, int64_t H,
                   int64_t K, real *scratch, int64_t longest);
 
+/* Bytes of the vectors it takes on this CPU, 64, 32 or 16; the same by vectors of at most `width` bytes, which is not
+ * above that. All give the same bits. */
+int lcm_k_attend_width(void);
+void lcm_k_attend_by(int width, real *o, const real *q, const real *k, const real *v, const int32_t *off, int64_t n_seg,
+                     int64_t H, int64_t K, real *scratch, int64_t longest);
+
 #endif
