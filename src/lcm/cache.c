@@ -45,6 +45,20 @@ lcm_kv_rows lcm_kv_rows_make(lcm_tape *t, int64_t n, const int32_t *slot, const 
     return r;
 }
 
+lcm_kv_rows lcm_kv_rows_candidates(lcm_tape *t, int64_t n, const int32_t *slot, const int32_t *off, const int32_t *len) {
+    lcm_kv_rows r = {.n = n, .T = off[n], .slot = slot, .off = off};
+    int32_t *pos = lcm_tape_alloc(t, (size_t)r.T * 2 * sizeof *pos);
+    if (pos == NULL) return r;
+    for (int64_t i = 0; i < n; i++)
+        for (int32_t j = off[i]; j < off[i + 1]; j++) {
+            pos[j] = len[slot[i]];
+            pos[r.T + j] = pos[j] + j - off[i];
+        }
+    r.pos = r.limit = pos;
+    r.own = pos + r.T;
+    return r;
+}
+
 void lcm_kv_put(lcm_kv_cache *c, int64_t layer, const lcm_kv_rows *r, int64_t shift, const real *k,
                 const real *v) {
     for (int64_t i = 0; i < r->n; i++) {
@@ -56,18 +70,17 @@ void lcm_kv_put(lcm_kv_cache *c, int64_t layer, const lcm_kv_rows *r, int64_t sh
     }
 }
 
-lcm_tensor *lcm_kv_attend(lcm_tape *t, const lcm_kv_cache *c, int64_t layer, const lcm_tensor *q, int64_t H,
-                          int64_t n, const int32_t *slot, const int32_t *off, const int32_t *limit) {
+lcm_tensor *lcm_kv_attend(lcm_tape *t, const lcm_kv_cache *c, int64_t layer, const lcm_tensor *q, int64_t H, const lcm_kv_rows *r) {
     int64_t stride = c->cap + 16; /* keeps two threads off one cache line */
     const real *k = c->k + layer * c->slots * c->cap * c->M, *v = c->v + layer * c->slots * c->cap * c->M;
-    int32_t *k_off = lcm_tape_alloc(t, (size_t)(n + 1) * sizeof *k_off);
+    int32_t *k_off = lcm_tape_alloc(t, (size_t)(r->n + 1) * sizeof *k_off);
     real *scratch = lcm_tape_alloc(t, (size_t)(stride * omp_get_max_threads()) * sizeof *scratch);
     lcm_tensor *y = q ? lcm_tensor_new(t, q->rows, q->cols) : NULL;
-    lcm_attn_shape shape = {n, H, c->M / H, c->M, c->M, off, k_off, limit, H, NULL};
+    lcm_attn_shape shape = {r->n, H, c->M / H, c->M, c->M, r->off, k_off, r->limit, H, r->own};
     if (k_off == NULL || scratch == NULL || y == NULL) return NULL;
-    LCM_ASSERT(limit != NULL); /* segments are whole slots: only the limit ends them */
-    for (int64_t i = 0; i < n; i++) k_off[i] = (int32_t)(slot[i] * c->cap);
-    k_off[n] = (int32_t)((slot[n - 1] + 1) * c->cap);
+    LCM_ASSERT(r->limit != NULL); /* segments are whole slots: only the limit ends them */
+    for (int64_t i = 0; i < r->n; i++) k_off[i] = (int32_t)(r->slot[i] * c->cap);
+    k_off[r->n] = (int32_t)((r->slot[r->n - 1] + 1) * c->cap);
     lcm_k_attention_fwd(y->x, NULL, q->x, k, v, &shape, scratch, stride);
     return y;
 }
@@ -86,7 +99,7 @@ lcm_tensor *lcm_stack_attend_step(lcm_tape *t, const lcm_stack *s, int64_t layer
         lcm_k_rope(k->x, r->pos, r->T, H, M / H, M, s->config.rope_theta, +1);
     }
     lcm_kv_put(c, layer, r, 0, k->x, v->x);
-    return lcm_kv_attend(t, c, layer, q, H, r->n, r->slot, r->off, r->limit);
+    return lcm_kv_attend(t, c, layer, q, H, r);
 }
 
 typedef struct step_pass {

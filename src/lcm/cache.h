@@ -17,27 +17,28 @@ typedef struct lcm_kv_cache {
 lcm_status lcm_kv_new(lcm_ctx *ctx, lcm_kv_cache *out, int64_t layers, int64_t slots, int64_t cap, int64_t M);
 void lcm_kv_free(lcm_kv_cache *c);
 
-/* Packed new rows of some slots. pos + 1 keys are visible to a row of a causal pass. */
+/* Packed new rows of some slots. Either they follow one another: pos counts on, and pos + 1 keys are visible to a row.
+ * Or they are candidates for one position: all have the same pos, see as many keys, and themselves. */
 typedef struct lcm_kv_rows {
     int64_t n, T;         /* slots, rows in all */
     const int32_t *slot;  /* (n), ascending */
     const int32_t *off;   /* (n+1) */
-    const int32_t *pos;   /* (T) where a row's key goes within its slot */
-    const int32_t *limit; /* (T) pos + 1 */
+    const int32_t *pos;   /* (T) position of a row; its key goes there, of the j-th candidate j places further */
+    const int32_t *limit; /* (T) keys seen from the first on */
+    const int32_t *own;   /* (T) of candidates: place of their own key; NULL of rows that follow one another */
 } lcm_kv_rows;
 
 /* Rows for slots that hold `len[slot]` keys. pos is NULL when out of memory. */
 lcm_kv_rows lcm_kv_rows_make(lcm_tape *t, int64_t n, const int32_t *slot, const int32_t *off,
                              const int32_t *len);
+lcm_kv_rows lcm_kv_rows_candidates(lcm_tape *t, int64_t n, const int32_t *slot, const int32_t *off, const int32_t *len);
 
-/* Stores keys and values k, v (T,M), `shift` places further than pos. */
+/* Stores keys and values k, v (T,M), `shift` places further than rows say. */
 void lcm_kv_put(lcm_kv_cache *c, int64_t layer, const lcm_kv_rows *r, int64_t shift, const real *k,
                 const real *v);
 
-/* q (rows, M) of slots, off (n+1) rows of each, limit (rows) keys seen -> (rows, M), before the
- * output projection. No gradient. */
-lcm_tensor *lcm_kv_attend(lcm_tape *t, const lcm_kv_cache *c, int64_t layer, const lcm_tensor *q, int64_t H,
-                          int64_t n, const int32_t *slot, const int32_t *off, const int32_t *limit);
+/* q (T, M) of rows, of which pos is not read -> (T, M), before the output projection. No gradient. */
+lcm_tensor *lcm_kv_attend(lcm_tape *t, const lcm_kv_cache *c, int64_t layer, const lcm_tensor *q, int64_t H, const lcm_kv_rows *r);
 
 /* Self-attention of layer i for new rows h (T,M) with values v (T or more rows): their keys and values go
  * to the cache, and what they see there, themselves included, comes back (T,M), before the output

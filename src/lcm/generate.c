@@ -53,7 +53,7 @@ typedef struct loop {
     lcm_predictor *predictor;
     real *x, *fresh;     /* all generated; of this step (n K, D), then those that go on (n, D) */
     int32_t *slot, *off; /* of active documents; 0 … n */
-    int32_t *asked;      /* (n K) slots of the predictor: every candidate has a context of its own */
+    int32_t *asked;      /* (n K) the slot of each candidate */
     int32_t *len;        /* (n) concepts kept of each document */
     uint64_t *doc;       /* (n K) */
     int64_t *index;      /* (n K) */
@@ -92,7 +92,7 @@ static lcm_status check(lcm_ctx *ctx, const lcm_model *m, const lcm_prompts *p, 
 
 static lcm_status loop_new(lcm_ctx *ctx, loop *l, const lcm_model *m, int64_t cap) {
     lcm_predict_config pc = {.temperature = l->config->temperature, .top_k = l->config->top_k,
-                             .top_p = l->config->top_p, .sampler = l->config->sampler};
+                             .top_p = l->config->top_p, .sampler = l->config->sampler, .candidates = l->config->candidates};
     size_t n = (size_t)l->prompts->n, rows = n * (size_t)l->config->candidates, room;
     l->D = m->embed_dim;
     l->K = l->config->candidates;
@@ -111,7 +111,7 @@ static lcm_status loop_new(lcm_ctx *ctx, loop *l, const lcm_model *m, int64_t ca
     for (size_t i = 0; i < n; i++) l->slot[i] = (int32_t)i;
     for (size_t i = 0; i <= n; i++) l->off[i] = (int32_t)i;
     l->n_active = (int64_t)n;
-    return m->type->predictor_new(ctx, &l->predictor, m, &pc, (int64_t)rows, cap);
+    return m->type->predictor_new(ctx, &l->predictor, m, &pc, (int64_t)n, cap);
 }
 
 static void loop_clear(loop *l) {
@@ -178,10 +178,7 @@ static lcm_status settle(lcm_ctx *ctx, loop *l) {
 }
 
 static lcm_status feed(lcm_ctx *ctx, loop *l, const real *x, int64_t n, const int32_t *off) {
-    for (int32_t k = 0; k < l->K; k++) {
-        for (int64_t i = 0; i < n; i++) l->asked[i] = l->slot[i] * (int32_t)l->K + k;
-        LCM_TRY(l->predictor->feed(ctx, l->predictor, x, n, l->asked, off));
-    }
+    LCM_TRY(l->predictor->feed(ctx, l->predictor, x, n, l->slot, off));
     if (l->hooks && l->hooks->on_context) l->hooks->on_context(l->hooks->user);
     return LCM_OK;
 }
@@ -193,7 +190,7 @@ static lcm_status run(lcm_ctx *ctx, loop *l) {
         lcm_asked asked = {l->n_active * l->K, l->asked, l->doc, l->index};
         for (int64_t i = 0; i < asked.n; i++) {
             int32_t d = l->slot[i / l->K];
-            l->asked[i] = d * (int32_t)l->K + (int32_t)(i % l->K);
+            l->asked[i] = d;
             l->doc[i] = l->prompts->doc ? l->prompts->doc[d] : (uint64_t)d;
             l->index[i] = l->step * l->K + i % l->K;
         }

@@ -70,16 +70,16 @@ lcm_status lcm_one_context_pass(lcm_one_context *w, real *out, const real *noisy
     lcm_tape *t = w->p.tape;
     int64_t D = w->p.model->embed_dim;
     noisy_pass pass = {.w = w};
-    int32_t *off, *pos;
+    lcm_asked_slots asked;
+    int32_t *pos;
     lcm_tensor *x;
     LCM_ASSERT(rows == a->n || rows == 2 * a->n);
     lcm_tape_reset(t, (lcm_tape_opts){.record = false, .train = false});
-    off = lcm_tape_alloc(t, (size_t)(a->n + 1 + rows) * sizeof *off);
+    asked = lcm_predictor_asked_slots(&w->p);
+    pos = lcm_tape_alloc(t, (size_t)rows * sizeof *pos);
     LCM_TRY(lcm_tape_status(t));
-    pos = off + a->n + 1;
-    for (int32_t i = 0; i <= a->n; i++) off[i] = i;
     for (int64_t i = 0; i < rows; i++) pos[i] = w->p.len[a->slot[i % a->n]];
-    pass.rows = lcm_kv_rows_make(t, a->n, a->slot, off, w->p.len);
+    pass.rows = lcm_kv_rows_candidates(t, asked.n, asked.slot, asked.off, w->p.len);
     LCM_TRY(lcm_tape_status(t));
     x = embed(t, w, lcm_tensor_const(t, noisy, rows, D), level + 1, pos);
     x = lcm_stack_run(t, &tower(w)->tower, x, attend_noisy, &pass);
@@ -140,14 +140,14 @@ lcm_status lcm_one_context_init(lcm_ctx *ctx, lcm_one_context *w, const lcm_mode
     const lcm_one_tower_config *m = &((const lcm_one_tower *)model)->config;
     w->p.feed = lcm_one_context_feed;
     LCM_TRY(lcm_predictor_init(ctx, &w->p, model, c, slots, cap));
-    return lcm_kv_new(ctx, &w->cache, m->tower.num_layers, slots, cap + 1, m->model_dim);
+    return lcm_kv_new(ctx, &w->cache, m->tower.num_layers, slots, cap + w->p.rows / slots, m->model_dim);
 }
 
 static lcm_status one_make(lcm_ctx *ctx, one_predictor *w, const lcm_model *model, const lcm_predict_config *c,
                            int64_t slots, int64_t cap) {
     const lcm_timesteps *ts;
     LCM_TRY(lcm_one_context_init(ctx, &w->c, model, c, slots, cap));
-    LCM_TRY(lcm_sampler_new(ctx, &w->sampler, model->schedule, &c->sampler, slots, model->embed_dim));
+    LCM_TRY(lcm_sampler_new(ctx, &w->sampler, model->schedule, &c->sampler, w->c.p.rows, model->embed_dim));
     ts = lcm_sampler_timesteps(w->sampler);
     return lcm_one_context_levels(ctx, &w->c, ts->t, ts->n);
 }

@@ -10,7 +10,7 @@
 /* First member of a predictor whose model begins with a lcm_one_tower. */
 typedef struct lcm_one_context {
     lcm_predictor p;
-    lcm_kv_cache cache; /* one more place than concepts: the predicting row's key stands behind its context */
+    lcm_kv_cache cache; /* the keys of the predicting rows, its candidates, stand behind a context */
     real *times;        /* (1 + levels, E): embedding of clean rows, then of the levels that are visited */
 } lcm_one_context;
 

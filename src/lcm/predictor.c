@@ -17,6 +17,7 @@ lcm_status lcm_predictor_init(lcm_ctx *ctx, lcm_predictor *p, const lcm_model *m
     p->config = *c;
     p->slots = slots;
     p->cap = cap;
+    p->rows = slots * (c->candidates > 1 ? c->candidates : 1);
     p->tape = lcm_tape_new(ctx, 1 << 20);
     if (p->tape == NULL) LCM_FAIL(ctx, LCM_ERR_NOMEM, "out of memory: step arena");
     return lcm_calloc(ctx, &p->len, (size_t)slots, sizeof *p->len);
@@ -35,6 +36,19 @@ lcm_tensor *lcm_predictor_begin(lcm_predictor *p, lcm_kv_rows *rows, const real 
     z = lcm_tensor_const(p->tape, lcm_model_normalize(p->tape, p->model, x, off[n], 0), off[n],
                          p->model->embed_dim);
     return rows->pos && z && z->x ? z : NULL;
+}
+
+lcm_asked_slots lcm_predictor_asked_slots(const lcm_predictor *p) {
+    const lcm_asked *a = p->asked;
+    lcm_asked_slots s = {.slot = lcm_tape_alloc(p->tape, (size_t)(2 * a->n + 1) * sizeof *s.slot)};
+    if (s.slot == NULL) return s;
+    s.off = s.slot + a->n;
+    for (int64_t i = 0; i < a->n; i++) {
+        if (s.n == 0 || s.slot[s.n - 1] != a->slot[i]) s.slot[s.n++] = a->slot[i];
+        s.off[s.n] = (int32_t)i + 1;
+    }
+    s.off[0] = 0;
+    return s;
 }
 
 typedef struct asked_noise {

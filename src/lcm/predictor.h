@@ -23,9 +23,11 @@ typedef struct lcm_predict_config {
     int64_t top_k;              /* quant models: choose among so many units, 0 = all */
     double top_p;               /* quant models: … and the fewest that hold this probability, 0 and 1 = all */
     lcm_sampler_config sampler; /* diffusion models */
+    int64_t candidates;         /* asked of one slot at once, at most; 0 = 1 */
 } lcm_predict_config;
 
-/* Which slots are asked, ascending, and who they are. */
+/* Which slots are asked, ascending, and who they are. A slot is there once for each of its candidates, which differ by
+ * their noise and share its context. */
 typedef struct lcm_asked {
     int64_t n;
     const int32_t *slot;  /* (n) */
@@ -48,6 +50,7 @@ struct lcm_predictor {
     const lcm_asked *asked; /* of the running lcm_predictor_sample */
     int32_t *len;       /* (slots) concepts in each context */
     int64_t slots, cap; /* contexts, and concepts of the longest */
+    int64_t rows;       /* asked at once, at most */
 };
 
 /* Common part of every predictor's creation; `p` was zeroed, its functions are set by the caller.
@@ -60,6 +63,14 @@ void lcm_predictor_clear(lcm_predictor *p);
  * rows->pos is NULL when out of memory. */
 lcm_tensor *lcm_predictor_begin(lcm_predictor *p, lcm_kv_rows *rows, const real *x, int64_t n,
                                 const int32_t *slot, const int32_t *off);
+
+/* The slots of p->asked, each once, with off (n+1) candidates of each; n is 0 when out of memory. */
+typedef struct lcm_asked_slots {
+    int64_t n;
+    int32_t *slot, *off;
+} lcm_asked_slots;
+
+lcm_asked_slots lcm_predictor_asked_slots(const lcm_predictor *p);
 
 /* `next` of a diffusion model: the sampler with the network `denoise`, whose user is p, denormalised. */
 lcm_status lcm_predictor_sample(lcm_ctx *ctx, lcm_predictor *p, real *x, lcm_sampler *s, lcm_denoise_fn denoise,

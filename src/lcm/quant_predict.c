@@ -9,7 +9,7 @@
 
 typedef struct quant_predictor {
     lcm_one_context c;
-    real *sum, *out, *logit; /* (2 slots, D), (2 slots, width), (slots, U) */
+    real *sum, *out, *logit; /* (2 rows, D), (2 rows, width), (rows, U) */
     lcm_candidate *scratch;  /* (U) */
 } quant_predictor;
 
@@ -71,12 +71,13 @@ static lcm_status quant_next(lcm_ctx *ctx, lcm_predictor *p, real *x, const lcm_
 static lcm_status quant_make(lcm_ctx *ctx, quant_predictor *w, const lcm_model *model, const lcm_predict_config *c,
                              int64_t slots, int64_t cap) {
     const lcm_quant *m = (const lcm_quant *)model;
-    int64_t *level;
+    int64_t *level, rows;
     lcm_status st;
     LCM_TRY(lcm_one_context_init(ctx, &w->c, model, c, slots, cap));
-    LCM_TRY(lcm_calloc(ctx, &w->sum, (size_t)(2 * slots * m->config.sonar_embed_dim), sizeof *w->sum));
-    LCM_TRY(lcm_calloc(ctx, &w->out, (size_t)(2 * slots * width(m)), sizeof *w->out));
-    LCM_TRY(lcm_calloc(ctx, &w->logit, (size_t)(slots * m->config.units), sizeof *w->logit));
+    rows = w->c.p.rows;
+    LCM_TRY(lcm_calloc(ctx, &w->sum, (size_t)(2 * rows * m->config.sonar_embed_dim), sizeof *w->sum));
+    LCM_TRY(lcm_calloc(ctx, &w->out, (size_t)(2 * rows * width(m)), sizeof *w->out));
+    LCM_TRY(lcm_calloc(ctx, &w->logit, (size_t)(rows * m->config.units), sizeof *w->logit));
     LCM_TRY(lcm_calloc(ctx, &w->scratch, (size_t)m->config.units, sizeof *w->scratch));
     LCM_TRY(lcm_calloc(ctx, &level, (size_t)m->config.codebooks, sizeof *level));
     for (int64_t k = 0; k < m->config.codebooks; k++) level[k] = k;

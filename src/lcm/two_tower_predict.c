@@ -70,16 +70,14 @@ static void gated(lcm_tensor *x, const lcm_tensor *f, const real *mod, lcm_subla
 
 /* Rows below n see their context; rows behind (guided steps) only the zero vector, whose value is
  * their attention output whatever the query. */
-static lcm_tensor *cross_attend(lcm_tape *t, const tower_predictor *w, int64_t layer, lcm_tensor *h,
-                                const int32_t *off, const int32_t *limit) {
+static lcm_tensor *cross_attend(lcm_tape *t, const tower_predictor *w, int64_t layer, lcm_tensor *h, const lcm_kv_rows *rows) {
     const lcm_mha *a = &tower(w)->denoiser.layers[layer].cross;
-    const lcm_asked *ask = w->p.asked;
-    int64_t n = ask->n, M = w->cross.M;
+    int64_t n = rows->T, M = w->cross.M;
     lcm_tensor *q, *y = h;
     if (h == NULL) return NULL;
     q = lcm_linear_fwd(t, &a->q, lcm_tensor_const(t, h->x, n, M));
     if (a->has_qk_norm) q = lcm_norm_fwd(t, &a->q_norm, q);
-    q = lcm_kv_attend(t, &w->cross, layer, q, a->H, n, ask->slot, off, limit);
+    q = lcm_kv_attend(t, &w->cross, layer, q, a->H, rows);
     if (q == NULL) return NULL;
     memcpy(y->x, q->x, (size_t)(n * M) * sizeof(real)); /* the modulated input is not needed again */
     for (int64_t r = n; r < h->rows; r++)
@@ -94,23 +92,25 @@ static lcm_status denoise(lcm_ctx *ctx, void *user, real *out, const real *noisy
     const lcm_denoiser *d = &tower(w)->denoiser;
     lcm_tape *t = w->p.tape;
     int64_t n = w->p.asked->n, M = d->M, D = w->p.model->embed_dim;
-    int32_t *off, *limit;
+    lcm_asked_slots asked;
+    lcm_kv_rows seen;
+    int32_t *limit;
     lcm_tensor *x;
     (void)ctx;
     LCM_ASSERT((rows == n || rows == 2 * n) && w->level_row[level] >= 0);
     lcm_tape_reset(t, (lcm_tape_opts){.record = false, .train = false});
-    off = lcm_tape_alloc(t, (size_t)(2 * n + 1) * sizeof *off);
+    asked = lcm_predictor_asked_slots(&w->p);
+    limit = lcm_tape_alloc(t, (size_t)n * sizeof *limit);
     x = lcm_projection_fwd(t, &d->initial, lcm_tensor_const(t, noisy, rows, D));
     LCM_TRY(lcm_tape_status(t));
-    limit = off + n + 1;
-    for (int32_t i = 0; i <= n; i++) off[i] = i;
+    seen = (lcm_kv_rows){.n = asked.n, .T = n, .slot = asked.slot, .off = asked.off, .limit = limit};
     for (int64_t i = 0; i < n; i++) limit[i] = w->p.len[w->p.asked->slot[i]] + 1;
     for (int64_t i = 0; i < w->cross.layers; i++) {
         const lcm_denoiser_layer *l = &d->layers[i];
         const real *mod = w->mods + (i * w->n_levels + w->level_row[level]) * 9 * M;
         gated(x, lcm_mha_single_key(t, &l->self, modulated(t, &l->self_norm, x, mod, LCM_SUB_SELF)), mod,
               LCM_SUB_SELF);
-        gated(x, cross_attend(t, w, i, modulated(t, &l->cross_norm, x, mod, LCM_SUB_CROSS), off, limit), mod,
+        gated(x, cross_attend(t, w, i, modulated(t, &l->cross_norm, x, mod, LCM_SUB_CROSS), &seen), mod,
               LCM_SUB_CROSS);
         gated(x, lcm_ffn_fwd(t, &l->ffn, modulated(t, &l->ffn_norm, x, mod, LCM_SUB_FFN)), mod, LCM_SUB_FFN);
         LCM_TRY(lcm_tape_status(t));
@@ -174,7 +174,7 @@ static lcm_status tower_make(lcm_ctx *ctx, tower_predictor *w, const lcm_model *
     LCM_TRY(lcm_predictor_init(ctx, &w->p, model, c, slots, cap));
     LCM_TRY(lcm_kv_new(ctx, &w->self, m->context_encoder.num_layers, slots, cap, m->model_dim));
     LCM_TRY(lcm_kv_new(ctx, &w->cross, m->denoiser.transformer.num_layers, slots, cap + 1, m->model_dim));
-    LCM_TRY(lcm_sampler_new(ctx, &w->sampler, model->schedule, &c->sampler, slots, model->embed_dim));
+    LCM_TRY(lcm_sampler_new(ctx, &w->sampler, model->schedule, &c->sampler, w->p.rows, model->embed_dim));
     LCM_TRY(modulators(ctx, w));
     return zero_keys(w);
 }

@@ -18,6 +18,11 @@ static lcm_model *new_model(const char *kind) {
     lcm_two_tower_config two = toy_two_tower_config();
     const void *config = strcmp(kind, "base") == 0 ? (void *)&base : strcmp(kind, "one_tower") == 0 ? (void *)&one : (void *)&two;
     lcm_model *m;
+    if (strcmp(kind, "rotary") == 0) {
+        one.tower.pos_embedding_style = LCM_POS_ROPE;
+        kind = "one_tower";
+        config = &one;
+    }
     OK(lcm_model_create(ctx, &m, kind, config, false));
     toy_randomize(m, 3);
     return m;
@@ -133,9 +138,9 @@ static void draw_for_all(void *user, real *out, int64_t D, uint64_t doc, int64_t
 /* Candidates are independent: each is what a call of its own with its noise gives, and the one that is left in the
  * first row is what the model goes on with. Prompts of different lengths; rows of one pass differ by rounding. */
 static void candidates_are_single_draws(void **state) {
-    static const char *const kinds[] = {"base", "one_tower", "two_tower"};
+    static const char *const kinds[] = {"base", "one_tower", "rotary", "two_tower"};
     (void)state;
-    for (int kind = 0; kind < 3; kind++) {
+    for (int kind = 0; kind < 4; kind++) {
         lcm_model *m = new_model(kinds[kind]);
         real *x = toy_concepts(5, TOY_D, 5);
         int32_t off[PROMPTS + 1] = {0, 3, 5};
