@@ -1,4 +1,4 @@
-/* Products of one or two rows, x[rows,k] W[n,k]^T: oneDNN's sgemm against lcm_k_gemv, one thread, interleaved, with the weights of a
+/* Products of one to four rows, x[rows,k] W[n,k]^T: oneDNN's sgemm against lcm_k_gemv, one thread, interleaved, with the weights of a
  * model that no cache holds (64 MB) and with one matrix again and again. GB/s of weights, medians of CPU time.
  *
  *   row_product [1 | 2] */
@@ -38,7 +38,7 @@ static double pass(bool own, real *y, const real *w, const real *x, int64_t n, i
 
 int main(int argc, char **argv) {
     static const int64_t shapes[][2] = {{256, 256}, {384, 384}, {1024, 256}, {256, 1024}, {384, 1024}, {4096, 256}, {4096, 384}};
-    real *w = aligned_alloc(64, VALUES * sizeof *w), *x = calloc(8192, sizeof *x), *y = calloc(8192, sizeof *y);
+    real *w = aligned_alloc(64, VALUES * sizeof *w), *x = calloc(8192, sizeof *x), *y = calloc(LCM_GEMV_ROWS * 4096, sizeof *y);
     rows = argc > 1 ? atoi(argv[1]) : 1;
     if (rows < 1 || rows > LCM_GEMV_ROWS) return 2;
     if (w == NULL || x == NULL || y == NULL) return 1;

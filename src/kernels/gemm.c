@@ -1,4 +1,4 @@
-/* Matrix products: oneDNN in f32 (one or two rows: gemv.h), portable loops otherwise. The only file that names oneDNN. */
+/* Matrix products: oneDNN in f32 (one to four rows: gemv.h), portable loops otherwise. The only file that names oneDNN. */
 #include "kernels/gemm.h"
 
 #include <omp.h>

@@ -1,7 +1,7 @@
 /* General matrix product, row-major:  C[m,n] = alpha * op(A)[m,k] * op(B)[k,n] + beta * C.
  *
  * op(X) = X or, with the flag set, its transpose; ld* is the row stride of the stored matrix.
- * f32 runs on oneDNN's sgemm (docs/speed.md), with signals blocked meanwhile, or with one or two rows of A on kernels/gemv.h;
+ * f32 runs on oneDNN's sgemm (docs/speed.md), with signals blocked meanwhile, or with one to four rows of A on kernels/gemv.h;
  * f64 and the oracle of the tests run on lcm_k_gemm_ref. beta = 0 never reads C. */
 #ifndef LCM_GEMM_H
 #define LCM_GEMM_H

@@ -1,4 +1,4 @@
-/* Products of one or two rows. Four rows of W at a time, a quarter of the matrix apart: four streams that each run on
+/* Products of one to four rows. Four rows of W at a time, a quarter of the matrix apart: four streams that each run on
  * through memory, which the prefetcher follows. Four neighbouring rows would be short streams that begin anew every k values. */
 #include "kernels/gemv.h"
 
@@ -21,7 +21,7 @@ static inline __attribute__((always_inline)) void strips(real *y, int64_t ldy, c
         for (int64_t p = 0; p < whole; p += LANES) {
 #pragma GCC unroll 4
             for (int i = 0; i < STRIPS; i++) {
-#pragma GCC unroll 2
+#pragma GCC unroll 4
                 for (int r = 0; r < rows; r++) {
                     LCM_SIMD
                     for (int q = 0; q < LANES; q++) s[r][i][q] += x[r * ldx + p + q] * a[i][p + q];
@@ -46,12 +46,22 @@ LCM_CLONES static void two_rows(real *y, int64_t ldy, const real *w, int64_t ldw
     strips(y, ldy, w, ldw, x, ldx, 2, n, k);
 }
 
+LCM_CLONES static void three_rows(real *y, int64_t ldy, const real *w, int64_t ldw, const real *x, int64_t ldx, int64_t n, int64_t k) {
+    strips(y, ldy, w, ldw, x, ldx, 3, n, k);
+}
+
+LCM_CLONES static void four_rows(real *y, int64_t ldy, const real *w, int64_t ldw, const real *x, int64_t ldx, int64_t n, int64_t k) {
+    strips(y, ldy, w, ldw, x, ldx, 4, n, k);
+}
+
 void lcm_k_gemv(real *y, int64_t ldy, const real *w, int64_t ldw, const real *x, int64_t ldx, int rows, int64_t n, int64_t k,
                 int threads) {
     LCM_PRAGMA(omp parallel for schedule(static, 1) num_threads(threads) if (threads > 1))
     for (int t = 0; t < threads; t++) {
         int64_t from = n * t / threads, count = n * (t + 1) / threads - from;
         if (rows == 1) one_row(y + from, w + from * ldw, ldw, x, count, k);
-        else two_rows(y + from, ldy, w + from * ldw, ldw, x, ldx, count, k);
+        else if (rows == 2) two_rows(y + from, ldy, w + from * ldw, ldw, x, ldx, count, k);
+        else if (rows == 3) three_rows(y + from, ldy, w + from * ldw, ldw, x, ldx, count, k);
+        else four_rows(y + from, ldy, w + from * ldw, ldw, x, ldx, count, k);
     }
 }

@@ -89,15 +89,17 @@ static void gemm_all_shapes(void **state) {
 
 /* A row's sum is the same alone, among others and with any number of threads. */
 static void gemv_rows_stand_alone(void **state) {
-    enum { N = 23, K = 53, LD = 60 };
-    real *w = randoms(N * LD, 1), *x = randoms(K + LD, 2), y[3][2][N], one;
+    enum { N = 23, K = 53, LD = 60, ROWS = LCM_GEMV_ROWS };
+    real *w = randoms(N * LD, 1), *x = randoms(ROWS * LD, 2), y[3][ROWS][N], one;
     (void)state;
-    for (int t = 0; t < 3; t++) lcm_k_gemv(y[t][0], N, w, LD, x, LD, 2, N, K, 3 * t + 1);
-    assert_memory_equal(y[0], y[1], sizeof y[0]);
-    assert_memory_equal(y[0], y[2], sizeof y[0]);
-    for (int i = 0; i < 2 * N; i++) {
-        lcm_k_gemv(&one, 1, w + i % N * LD, LD, x + i / N * LD, K, 1, 1, K, 1);
-        assert_memory_equal(&one, &y[0][i / N][i % N], sizeof one);
+    for (int rows = 1; rows <= ROWS; rows++) {
+        for (int t = 0; t < 3; t++) lcm_k_gemv(y[t][0], N, w, LD, x, LD, rows, N, K, 3 * t + 1);
+        assert_memory_equal(y[0], y[1], (size_t)rows * sizeof y[0][0]);
+        assert_memory_equal(y[0], y[2], (size_t)rows * sizeof y[0][0]);
+        for (int i = 0; i < rows * N; i++) {
+            lcm_k_gemv(&one, 1, w + i % N * LD, LD, x + i / N * LD, K, 1, 1, K, 1);
+            assert_memory_equal(&one, &y[0][i / N][i % N], sizeof one);
+        }
     }
     free(w);
     free(x);
