@@ -1,7 +1,7 @@
 /* Products of one to four rows, x[rows,k] W[n,k]^T: oneDNN's sgemm against lcm_k_gemv, one thread, interleaved, with the weights of a
  * model that no cache holds (64 MB) and with one matrix again and again. GB/s of weights, medians of CPU time.
  *
- *   row_product [1 | 2] */
+ *   row_product [1 … 4] */
 #include <dnnl.h>
 #include <omp.h>
 #include <stdbool.h>

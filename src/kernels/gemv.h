@@ -1,5 +1,5 @@
-/* Products of one to four rows. Decoding a token, or denoising a concept with and without its context or in candidates, reads every weight
- * once, so what counts is how evenly memory is read (docs/speed.md). */
+/* Products of one to four rows. Decoding a token, or denoising a concept, with and without its context or in candidates,
+ * reads every weight once, so what counts is how evenly memory is read (docs/speed.md). */
 #ifndef LCM_GEMV_H
 #define LCM_GEMV_H
 
