@@ -70,11 +70,11 @@ static int run_with(cli *c, lcm_session *s, const lcm_bundle_info *info, const o
 
 /* The concept model is loaded for its normaliser only. */
 static lcm_status open_bundle(cli *c, lcm_bundle **b, const options *o) {
-    char sonar[4096], lcm[4096];
-    lcm_status st = lcm_bundle_files(c->ctx, sonar, lcm, sizeof sonar, o->model);
+    lcm_bundle_paths p;
+    lcm_status st = lcm_bundle_files(c->ctx, &p, o->model);
     if (st) return st;
     return lcm_bundle_open(c->ctx, b, o->model, LCM_LOAD_DECODER | (o->likeliest ? 0 : LCM_LOAD_ENCODER) |
-                                                    (o->noise > 0 && *lcm ? LCM_LOAD_MODEL : 0));
+                                                    (o->noise > 0 && *p.lcm ? LCM_LOAD_MODEL : 0));
 }
 
 static int run(cli *c, int argc, char **argv) {

@@ -391,6 +391,7 @@ static lcm_status apply_bundle(cli *c, story_options *s) {
     if (st) return st;
     info = lcm_bundle_get_info(s->bundle);
     o->sonar = info->sonar;
+    o->decoder = info->decoder;
     o->lang = info->lang;
     o->end_of_text = info->end_of_text;
     o->generation = info->generation;

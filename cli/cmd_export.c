@@ -5,6 +5,7 @@
 #include "lcm/export.h"
 
 static const char *const dtype_names[] = {"keep", "f32", "f16", "bf16", "int8", NULL};
+static const char *const part_names[] = {"all", "encoder", "decoder", NULL};
 static const char *const format_names[] = {"lcm", "hf", NULL};
 
 static int run(cli *c, int argc, char **argv) {
@@ -16,6 +17,7 @@ static int run(cli *c, int argc, char **argv) {
         CLI_STRING("out", 'o', &out, "PATH", "the new file; a folder for hf"),
         CLI_ENUM("to", 0, &format, format_names, "FORMAT", "hf: Hugging Face's folder, of a llama"),
         CLI_ENUM("dtype", 0, &o.dtype, dtype_names, "TYPE", "of matrices; vectors become f32 unless kept"),
+        CLI_ENUM("part", 0, &o.part, part_names, "PART", "of a SONAR model"),
         CLI_FLAG("selftest", 0, &selftest, "add a sample for 'lcm selftest'"),
         CLI_STRING("provenance", 'p', &provenance, "FILE", "JSON object that says where the model comes from"),
         CLI_END,

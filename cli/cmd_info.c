@@ -136,13 +136,14 @@ static int show_file(cli *c, const char *path, const options *o) {
     return code;
 }
 
-/* Both files, each under its name. */
+/* All files, each under its name. */
 static int show_bundle(cli *c, const char *folder, const options *o) {
-    char paths[2][4096];
+    lcm_bundle_paths p;
+    const char *const paths[] = {p.sonar, p.lcm, p.decoder};
     int worst = CLI_OK;
-    lcm_status st = lcm_bundle_files(c->ctx, paths[0], paths[1], sizeof paths[0], folder);
+    lcm_status st = lcm_bundle_files(c->ctx, &p, folder);
     if (st) return cli_status(c, st);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         int code;
         if (*paths[i] == '\0') continue;
         if (!o->json) {

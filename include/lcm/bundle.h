@@ -2,13 +2,14 @@
  *
  *   sonar.safetensors   sentence encoder, decoder and tokeniser
  *   lcm.safetensors     concept model, made for the space of that encoder
+ *   decoder.safetensors SONAR file of that space, if what the concept model predicts has a decoder of its own
  *   bundle.json         which files, and how to generate:
  *
- *     {"format": 1, "sonar": "sonar.safetensors", "lcm": "lcm.safetensors",
+ *     {"format": 1, "sonar": "sonar.safetensors", "lcm": "lcm.safetensors", "decoder": "decoder.safetensors",
  *      "end_of_text": "End of text.", "lang": "en", "generate": {"steps": 40, "guidance_scale": 3}}
  *
  * Paths are relative and stay inside the folder; an unknown key is an error; a missing one has its
- * default, and a missing "lcm" means none. A SONAR file by itself counts as a bundle without concept model.
+ * default, and a missing "lcm" or "decoder" means none. A SONAR file by itself counts as a bundle without concept model.
  * Instead of both files, "llama" names a token-level model (docs/models/llama.md); such a file by itself counts as
  * a bundle, too. It continues texts, and has neither encoder nor decoder.
  * An open bundle is not changed by its use: threads may share it, each with a session of its own. */
@@ -72,7 +73,7 @@ LCM_API lcm_status lcm_bundle_open(lcm_ctx *ctx, lcm_bundle **out, const char *p
 LCM_API void lcm_bundle_close(lcm_bundle *b); /* after its sessions; NULL is allowed */
 
 typedef struct lcm_bundle_info {
-    const char *sonar, *lcm;       /* paths of the files; lcm NULL without model, sonar NULL for a llama */
+    const char *sonar, *lcm, *decoder; /* paths of the files; lcm NULL without model, sonar NULL for a llama */
     /* Sentence that ends a text ("": none): bundle.json's, else that of an instruction-tuned model's file,
      * else "End of text."; language of the segmenter. */
     const char *end_of_text, *lang;
@@ -87,9 +88,13 @@ typedef struct lcm_bundle_info {
 
 LCM_API const lcm_bundle_info *lcm_bundle_get_info(const lcm_bundle *b); /* borrowed */
 
-/* The files of a bundle, without loading them: writes the paths of folder `path` to sonar and lcm
- * (cap bytes each, lcm "" if there is none; of a folder with a llama, sonar "" and lcm the llama). Errors as lcm_bundle_open's about bundle.json. */
-LCM_API lcm_status lcm_bundle_files(lcm_ctx *ctx, char *sonar, char *lcm, size_t cap, const char *path);
+/* The files of a bundle, without loading them; "" for what there is not. Of a folder with a llama, sonar is "" and lcm the
+ * llama. Errors as lcm_bundle_open's about bundle.json. */
+enum { LCM_BUNDLE_PATH = 4096 };
+typedef struct lcm_bundle_paths {
+    char sonar[LCM_BUNDLE_PATH], lcm[LCM_BUNDLE_PATH], decoder[LCM_BUNDLE_PATH];
+} lcm_bundle_paths;
+LCM_API lcm_status lcm_bundle_files(lcm_ctx *ctx, lcm_bundle_paths *out, const char *path);
 
 #ifdef __cplusplus
 }

@@ -125,6 +125,7 @@ typedef struct lcm_eval_stories_opts {
     size_t n_seeds;
     int64_t print;                  /* so many stories of each model go into the report, unpicked */
     lcm_generation generation;      /* its `seed` is unused */
+    const char *decoder;            /* SONAR file whose decoder says what models predict; NULL: that of `sonar` */
 } lcm_eval_stories_opts;
 
 /* 100 stories, 3 sentences given, 12 concepts, seed 1, beam 1. */

@@ -13,10 +13,13 @@ extern "C" {
 
 typedef enum lcm_export_dtype { LCM_EXPORT_KEEP = 0, LCM_EXPORT_F32, LCM_EXPORT_F16, LCM_EXPORT_BF16, LCM_EXPORT_INT8 } lcm_export_dtype;
 
+typedef enum lcm_export_part { LCM_EXPORT_ALL = 0, LCM_EXPORT_ENCODER, LCM_EXPORT_DECODER } lcm_export_part;
+
 typedef struct lcm_export_opts {
     int dtype;              /* lcm_export_dtype of matrices; vectors are stored as F32 unless kept */
     int selftest;           /* compute a sample and add it */
     const char *provenance; /* JSON object that replaces the file's, or NULL */
+    int part;               /* lcm_export_part, of a SONAR model; a part has no sample */
 } lcm_export_opts;
 
 /* Rewrites the model file `in` (any kind) as `out`, which may be the same path; atomic. The space
@@ -24,7 +27,7 @@ typedef struct lcm_export_opts {
  * of the file when dtype changes the numbers that it belongs to: leaving it out is logged as a warning.
  * INT8 (docs/formats.md) is for SONAR models, and for inference: they cannot be trained or converted further.
  * LCM_ERR_NUMERIC: a value does not fit F16; LCM_ERR_UNSUPPORTED: INT8 of another kind, or of a file that is int8
- * already; LCM_ERR_FORMAT: no model file, or provenance is no JSON
+ * already; LCM_ERR_ARG: a part of another kind, or with a sample; LCM_ERR_FORMAT: no model file, or provenance is no JSON
  * object; LCM_ERR_NOTFOUND: a sample of an unknown kind was asked for. */
 LCM_API lcm_status lcm_export(lcm_ctx *ctx, const char *in, const char *out, const lcm_export_opts *opts);
 

@@ -39,6 +39,7 @@ static const lcm_field config_fields[] = {
     LCM_F_INT(lcm_bundle_config, format, 1, 1e9, "of this file"),
     LCM_F_STRING(lcm_bundle_config, sonar, "SONAR file"),
     LCM_F_STRING(lcm_bundle_config, lcm, "concept model"),
+    LCM_F_STRING(lcm_bundle_config, decoder, "SONAR file whose decoder says what the concept model predicts"),
     LCM_F_STRING(lcm_bundle_config, llama, "token-level model, instead of both"),
     LCM_F_STRING(lcm_bundle_config, end_of_text, "sentence that ends a text"),
     LCM_F_STRING(lcm_bundle_config, lang, "language of the segmenter"),
@@ -56,6 +57,7 @@ lcm_generation lcm_generation_default(void) {
 lcm_beam_opts lcm_generation_beam(const lcm_generation *g) {
     lcm_beam_opts o = lcm_beam_opts_default();
     o.beam_size = g->beam;
+    o.predicted = true;
     o.block_doubles = g->block_doubles;
     o.draw = (lcm_draw_opts){.sampler = {.temperature = g->decoder_temperature, .top_p = g->decoder_top_p}, .seed = (uint64_t)g->seed};
     return o;
@@ -129,37 +131,39 @@ static lcm_status read_config(lcm_ctx *ctx, lcm_bundle_config *c, const char *di
     if (c->format == 0) LCM_FAIL(ctx, LCM_ERR_FORMAT, "'%s': the key 'format' is missing", path);
     if (c->format != LCM_BUNDLE_FORMAT)
         LCM_FAIL(ctx, LCM_ERR_VERSION, "'%s': format %" PRId64 ", this build reads %d", path, c->format, LCM_BUNDLE_FORMAT);
-    if (c->llama[0] && (c->sonar[0] || c->lcm[0]))
-        LCM_FAIL(ctx, LCM_ERR_ARG, "'%s': 'llama' stands instead of 'sonar' and 'lcm'", path);
+    if (c->llama[0] && (c->sonar[0] || c->lcm[0] || c->decoder[0]))
+        LCM_FAIL(ctx, LCM_ERR_ARG, "'%s': 'llama' stands instead of 'sonar', 'lcm' and 'decoder'", path);
+    if (c->decoder[0] && c->lcm[0] == '\0') LCM_FAIL(ctx, LCM_ERR_ARG, "'%s': 'decoder' needs an 'lcm' to speak for", path);
     if (c->sonar[0] == '\0' && c->llama[0] == '\0')
         LCM_FAIL(ctx, LCM_ERR_FORMAT, "'%s': the key 'sonar' is missing", path);
     return LCM_OK;
 }
 
-static lcm_status locate(lcm_ctx *ctx, lcm_bundle_config *c, char *sonar, char *lcm, size_t cap, const char *path) {
-    *lcm = '\0';
+static lcm_status locate(lcm_ctx *ctx, lcm_bundle_config *c, lcm_bundle_paths *p, const char *path) {
+    *p = (lcm_bundle_paths){{0}, {0}, {0}};
     if (!lcm_is_dir(path)) {
         *c = (lcm_bundle_config){.format = LCM_BUNDLE_FORMAT, .lang = "en", .generate = lcm_generation_default()};
-        if ((size_t)snprintf(sonar, cap, "%s", path) >= cap) LCM_FAIL(ctx, LCM_ERR_LIMIT, "path of more than %zu bytes", cap - 1);
+        if ((size_t)snprintf(p->sonar, sizeof p->sonar, "%s", path) >= sizeof p->sonar)
+            LCM_FAIL(ctx, LCM_ERR_LIMIT, "path of more than %zu bytes", sizeof p->sonar - 1);
         return LCM_OK;
     }
     LCM_TRY(read_config(ctx, c, path));
-    *sonar = '\0';
-    if (c->llama[0]) return join(ctx, lcm, cap, path, "llama", c->llama);
-    LCM_TRY(join(ctx, sonar, cap, path, "sonar", c->sonar));
-    return c->lcm[0] ? join(ctx, lcm, cap, path, "lcm", c->lcm) : LCM_OK;
+    if (c->llama[0]) return join(ctx, p->lcm, sizeof p->lcm, path, "llama", c->llama);
+    LCM_TRY(join(ctx, p->sonar, sizeof p->sonar, path, "sonar", c->sonar));
+    if (c->decoder[0]) LCM_TRY(join(ctx, p->decoder, sizeof p->decoder, path, "decoder", c->decoder));
+    return c->lcm[0] ? join(ctx, p->lcm, sizeof p->lcm, path, "lcm", c->lcm) : LCM_OK;
 }
 
-lcm_status lcm_bundle_files(lcm_ctx *ctx, char *sonar, char *lcm, size_t cap, const char *path) {
+lcm_status lcm_bundle_files(lcm_ctx *ctx, lcm_bundle_paths *out, const char *path) {
     lcm_bundle_config c;
-    return locate(ctx, &c, sonar, lcm, cap, path);
+    return locate(ctx, &c, out, path);
 }
 
 /* ---- Loading ---- */
 
 static lcm_status read_prompt(lcm_ctx *ctx, lcm_bundle *b, const lcm_model_meta *meta) {
     if (meta->prompt && lcm_config_read(ctx, &b->prompt, lcm_affix_fields, meta->prompt, "lcm.prompt"))
-        return lcm_fail_within(ctx, LCM_ERR_FORMAT, "'%s'", b->lcm_path);
+        return lcm_fail_within(ctx, LCM_ERR_FORMAT, "'%s'", b->paths.lcm);
     if (meta->prompt == NULL || b->config.own_end)
         memcpy(b->prompt.end_of_text, b->config.end_of_text, sizeof b->prompt.end_of_text);
     return LCM_OK;
@@ -168,14 +172,24 @@ static lcm_status read_prompt(lcm_ctx *ctx, lcm_bundle *b, const lcm_model_meta 
 static lcm_status load_model(lcm_ctx *ctx, lcm_bundle *b) {
     lcm_model_meta meta;
     lcm_status st;
-    LCM_TRY(lcm_model_load(ctx, &b->model, &meta, b->lcm_path, false));
-    st = lcm_model_check_space(ctx, meta.space, b->lcm_path, b->sonar.space);
+    LCM_TRY(lcm_model_load(ctx, &b->model, &meta, b->paths.lcm, false));
+    st = lcm_model_check_space(ctx, meta.space, b->paths.lcm, b->sonar.space);
     if (st == LCM_OK) st = read_prompt(ctx, b, &meta);
     lcm_model_meta_free(&meta);
     LCM_TRY(st);
     if (b->model->embed_dim != lcm_sonar_dim(&b->sonar.config))
-        LCM_FAIL(ctx, LCM_ERR_SHAPE, "'%s' reads concepts of %" PRId64 " numbers, the encoder gives %" PRId64, b->lcm_path,
+        LCM_FAIL(ctx, LCM_ERR_SHAPE, "'%s' reads concepts of %" PRId64 " numbers, the encoder gives %" PRId64, b->paths.lcm,
                  b->model->embed_dim, lcm_sonar_dim(&b->sonar.config));
+    return LCM_OK;
+}
+
+static lcm_status load_voice(lcm_ctx *ctx, lcm_bundle *b) {
+    const char *path = b->paths.decoder;
+    LCM_TRY(lcm_sonar_load(ctx, &b->voice, path, LCM_SONAR_DECODER));
+    LCM_TRY(lcm_model_check_space(ctx, b->voice.space, path, b->sonar.space));
+    if (lcm_tokenizer_size(b->voice.tok) != lcm_tokenizer_size(b->sonar.tok))
+        LCM_FAIL(ctx, LCM_ERR_SHAPE, "'%s' has a vocabulary of %d, the autoencoder one of %d", path, (int)lcm_tokenizer_size(b->voice.tok),
+                 (int)lcm_tokenizer_size(b->sonar.tok));
     return LCM_OK;
 }
 
@@ -191,10 +205,10 @@ static lcm_status encode_affixes(lcm_ctx *ctx, lcm_bundle *b) {
 
 static lcm_status load_llama(lcm_ctx *ctx, lcm_bundle *b, int parts) {
     if (!(parts & LCM_LOAD_MODEL))
-        LCM_FAIL(ctx, LCM_ERR_ARG, "'%s' is a model of tokens: it has no concepts to encode or decode", b->lcm_path);
-    LCM_TRY(lcm_llama_load(ctx, &b->llama, b->lcm_path, false));
+        LCM_FAIL(ctx, LCM_ERR_ARG, "'%s' is a model of tokens: it has no concepts to encode or decode", b->paths.lcm);
+    LCM_TRY(lcm_llama_load(ctx, &b->llama, b->paths.lcm, false));
     b->parts = LCM_LOAD_MODEL;
-    b->info = (lcm_bundle_info){.lcm = b->lcm_path, .end_of_text = b->config.end_of_text, .lang = b->config.lang,
+    b->info = (lcm_bundle_info){.lcm = b->paths.lcm, .end_of_text = b->config.end_of_text, .lang = b->config.lang,
                                 .kind = "llama", .max_tokens = b->llama.model->config.max_position_embeddings,
                                 .generation = b->config.generate};
     lcm_space_format(b->info.space, 0);
@@ -202,7 +216,8 @@ static lcm_status load_llama(lcm_ctx *ctx, lcm_bundle *b, int parts) {
 }
 
 static void fill_info(lcm_bundle *b) {
-    b->info = (lcm_bundle_info){.sonar = b->sonar_path, .lcm = b->lcm_path[0] ? b->lcm_path : NULL,
+    b->info = (lcm_bundle_info){.sonar = b->paths.sonar, .lcm = b->paths.lcm[0] ? b->paths.lcm : NULL,
+                                .decoder = b->paths.decoder[0] ? b->paths.decoder : NULL,
                                 .end_of_text = b->model ? b->prompt.end_of_text : b->config.end_of_text, .lang = b->config.lang,
                                 .dim = lcm_sonar_dim(&b->sonar.config), .kind = b->model ? b->model->type->name : NULL,
                                 .max_concepts = b->model ? b->model->max_seq_len : 0, .generation = b->config.generate,
@@ -211,18 +226,19 @@ static void fill_info(lcm_bundle *b) {
 }
 
 static lcm_status load(lcm_ctx *ctx, lcm_bundle *b, const char *path, int parts) {
-    LCM_TRY(locate(ctx, &b->config, b->sonar_path, b->lcm_path, sizeof b->sonar_path, path));
-    if (b->lcm_path[0] == '\0' && lcm_llama_is(b->sonar_path)) { /* a file by itself */
-        memcpy(b->lcm_path, b->sonar_path, sizeof b->lcm_path);
-        b->sonar_path[0] = '\0';
+    LCM_TRY(locate(ctx, &b->config, &b->paths, path));
+    if (b->paths.lcm[0] == '\0' && lcm_llama_is(b->paths.sonar)) { /* a file by itself */
+        memcpy(b->paths.lcm, b->paths.sonar, sizeof b->paths.lcm);
+        b->paths.sonar[0] = '\0';
     }
-    if (b->sonar_path[0] == '\0') return load_llama(ctx, b, parts);
+    if (b->paths.sonar[0] == '\0') return load_llama(ctx, b, parts);
     if (parts & LCM_LOAD_MODEL) {
-        if (b->lcm_path[0] == '\0') LCM_FAIL(ctx, LCM_ERR_NOTFOUND, "'%s' holds no concept model; a bundle folder does", path);
+        if (b->paths.lcm[0] == '\0') LCM_FAIL(ctx, LCM_ERR_NOTFOUND, "'%s' holds no concept model; a bundle folder does", path);
         parts |= LCM_LOAD_ENCODER;
     }
     b->parts = parts;
-    LCM_TRY(lcm_sonar_load(ctx, &b->sonar, b->sonar_path, parts & (LCM_LOAD_ENCODER | LCM_LOAD_DECODER)));
+    LCM_TRY(lcm_sonar_load(ctx, &b->sonar, b->paths.sonar, parts & (LCM_LOAD_ENCODER | LCM_LOAD_DECODER)));
+    if (b->paths.decoder[0] && (parts & LCM_LOAD_MODEL) && (parts & LCM_LOAD_DECODER)) LCM_TRY(load_voice(ctx, b));
     if (parts & LCM_LOAD_MODEL) {
         LCM_TRY(load_model(ctx, b));
         LCM_TRY(encode_affixes(ctx, b));
@@ -253,6 +269,7 @@ void lcm_bundle_close(lcm_bundle *b) {
     if (b == NULL) return;
     lcm_model_free(b->model);
     lcm_sonar_file_close(&b->sonar);
+    lcm_sonar_file_close(&b->voice);
     lcm_affixes_free(&b->affixes);
     lcm_llama_file_close(&b->llama);
     free(b);

@@ -13,16 +13,16 @@
 /* bundle.json. */
 typedef struct lcm_bundle_config {
     int64_t format;
-    char sonar[256], lcm[256], llama[256], end_of_text[1024], lang[64];
+    char sonar[256], lcm[256], decoder[256], llama[256], end_of_text[1024], lang[64];
     bool own_end; /* bundle.json names end_of_text; else the model's own counts */
     lcm_generation generate;
 } lcm_bundle_config;
 
 struct lcm_bundle {
     lcm_bundle_config config;
-    char sonar_path[LCM_PATH_MAX], lcm_path[LCM_PATH_MAX]; /* sonar_path "": a llama is at lcm_path */
+    lcm_bundle_paths paths; /* sonar "": a llama is at lcm */
     int parts; /* loaded */
-    lcm_sonar_file sonar;
+    lcm_sonar_file sonar, voice; /* voice: the decoder of the bundle's own, its net NULL without */
     lcm_model *model; /* NULL when not loaded */
     lcm_llama_file llama; /* its model is NULL when this is no llama */
     lcm_affix_texts prompt; /* of an instruction-tuned model, else empty but for end_of_text */

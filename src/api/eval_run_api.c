@@ -235,7 +235,7 @@ static lcm_status run_bundle(lcm_ctx *ctx, run *r, const lcm_eval_model *m, cons
     pc = (lcm_predict_config){.temperature = w.config.temperature, .top_k = w.config.top_k, .top_p = w.config.top_p, .sampler = w.config.sampler};
     pc.sampler.final_noise = 0; /* noise left for a decoder would be measured as error: tasks on vectors have none */
     f = lcm_forecast_model(b->model, m->path, &pc);
-    LCM_TRY(read_record(ctx, &record, b->lcm_path));
+    LCM_TRY(read_record(ctx, &record, b->paths.lcm));
     c.train = &record;
     c.kind = g.kind;
     c.parameters = g.parameters;
@@ -279,6 +279,7 @@ static lcm_status run_model(lcm_ctx *ctx, run *r, const lcm_eval_model *m) {
     if (st == LCM_OK && b == r->in.first && r->in.own_codec) st = run_bundle(ctx, r, m, b, r->in.own_codec);
     else if (st == LCM_OK) {
         st = lcm_codec_new(ctx, &codec, &b->sonar);
+        if (st == LCM_OK && b->voice.net) lcm_codec_set_voice(codec, &b->voice);
         if (st == LCM_OK) st = run_bundle(ctx, r, m, b, codec);
         lcm_codec_free(codec);
     }

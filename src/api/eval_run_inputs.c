@@ -73,6 +73,7 @@ static lcm_status open_reference(lcm_ctx *ctx, lcm_eval_inputs *in) {
         in->space = in->coder.file.space;
     } else if (in->first) {
         LCM_TRY(lcm_codec_new(ctx, &in->own_codec, &in->first->sonar));
+        if (in->first->voice.net) lcm_codec_set_voice(in->own_codec, &in->first->voice);
         in->codec = in->own_codec;
         in->space = in->first->sonar.space;
         in->beam.beam_size = in->first->config.generate.beam;
@@ -125,7 +126,7 @@ static bool needs_vectors(const lcm_eval_inputs *in) {
 /* A mistake in the last system should not cost the work on those before it. */
 static lcm_status check_systems(lcm_ctx *ctx, const lcm_eval_inputs *in) {
     const lcm_baseline_needs needs = {.codec = in->codec, .train = in->train, .beam = &in->beam};
-    char sonar[LCM_PATH_MAX], model[LCM_PATH_MAX];
+    lcm_bundle_paths paths;
     const lcm_baseline *b;
     lcm_generator g;
     for (size_t i = 0; i < in->o->n_baselines; i++) {
@@ -136,8 +137,8 @@ static lcm_status check_systems(lcm_ctx *ctx, const lcm_eval_inputs *in) {
         bool llama;
         LCM_TRY(lcm_eval_is_llama(ctx, &llama, in->o->models[i].path));
         if (llama) continue;
-        LCM_TRY(lcm_bundle_files(ctx, sonar, model, sizeof sonar, in->o->models[i].path));
-        if (!lcm_exists(sonar) || !lcm_exists(model))
+        LCM_TRY(lcm_bundle_files(ctx, &paths, in->o->models[i].path));
+        if (!lcm_exists(paths.sonar) || !lcm_exists(paths.lcm))
             LCM_FAIL(ctx, LCM_ERR_NOTFOUND, "'%s': no bundle with autoencoder and concept model", in->o->models[i].path);
     }
     return LCM_OK;

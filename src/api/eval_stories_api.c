@@ -9,6 +9,7 @@
 typedef struct bench {
     const lcm_eval_stories_opts *o;
     lcm_coder coder;
+    lcm_sonar_file voice; /* of o->decoder */
     lcm_beam_opts written; /* search of what models write */
     lcm_generate_config config;
     lcm_sentences docs;
@@ -52,6 +53,11 @@ static lcm_status open_inputs(lcm_ctx *ctx, bench *b) {
     if (o->n_seeds < 1 || o->stories < 1 || o->given < 1) LCM_FAIL(ctx, LCM_ERR_ARG, "seeds, stories and given must be 1 or more");
     LCM_TRY(lcm_eval_generation(ctx, &b->config, &o->generation));
     LCM_TRY(lcm_coder_open(ctx, &b->coder, o->sonar, o->generation.beam));
+    if (o->decoder) {
+        LCM_TRY(lcm_sonar_load(ctx, &b->voice, o->decoder, LCM_SONAR_DECODER));
+        LCM_TRY(lcm_model_check_space(ctx, b->voice.space, o->decoder, b->coder.file.space));
+        lcm_codec_set_voice(b->coder.codec, &b->voice);
+    }
     b->written = lcm_generation_beam(&o->generation);
     b->D = lcm_codec_dim(b->coder.codec);
     LCM_TRY(lcm_sentences_read(ctx, &b->docs, &b->report, b->coder.file.tok, o->prompts, o->n_prompts, &so));
@@ -210,6 +216,7 @@ lcm_status lcm_eval_stories(lcm_ctx *ctx, char **report, const lcm_eval_stories_
     lcm_sentences_free(&b.docs);
     lcm_strset_free(&b.vocab);
     lcm_coder_close(&b.coder);
+    lcm_sonar_file_close(&b.voice);
     free(b.x);
     free(b.prompt);
     free(b.off);

@@ -22,8 +22,16 @@ typedef struct job {
 
 static bool of_sample(const char *name) { return strncmp(name, LCM_SAMPLE_PREFIX, strlen(LCM_SAMPLE_PREFIX)) == 0; }
 
+/* A table that both parts share bears the decoder's name. */
+static bool of_part(const job *j, const char *name) {
+    bool decoder = strncmp(name, "decoder", 7) == 0, table = strncmp(name, "decoder_frontend.", 17) == 0;
+    if (j->opts->part == LCM_EXPORT_ALL || strncmp(name, "tokenizer.", 10) == 0) return true;
+    if (j->opts->part == LCM_EXPORT_DECODER) return decoder;
+    return !decoder || (table && lcm_st_find(j->in, "encoder_frontend.embed.weight") == NULL);
+}
+
 /* Unchanged numbers keep the sample that goes with them. */
-static bool keeps_sample(const lcm_export_opts *o) { return o->dtype == LCM_EXPORT_KEEP && !o->selftest; }
+static bool keeps_sample(const lcm_export_opts *o) { return o->dtype == LCM_EXPORT_KEEP && !o->selftest && o->part == LCM_EXPORT_ALL; }
 
 static bool is_float(lcm_dtype t) { return t == LCM_DT_F64 || t == LCM_DT_F32 || t == LCM_DT_F16 || t == LCM_DT_BF16; }
 
@@ -78,13 +86,14 @@ static lcm_status put_tensors(lcm_ctx *ctx, job *j) {
     for (size_t i = 0; i < lcm_st_count(j->in); i++) {
         const lcm_st_tensor *t = lcm_st_at(j->in, i);
         if (of_sample(t->name) && !keeps_sample(j->opts)) left_out = true;
+        else if (!of_part(j, t->name)) continue;
         else if (j->opts->dtype != LCM_EXPORT_KEEP && t->dtype == LCM_DT_U8 && t->ndim == 4)
             LCM_FAIL(ctx, LCM_ERR_UNSUPPORTED, "tensor '%.200s' is int8 already; convert the file that it was made from", t->name);
         else if (j->opts->dtype != LCM_EXPORT_KEEP && is_float(t->dtype)) LCM_TRY(convert(ctx, j, i, t));
         else LCM_TRY(lcm_st_writer_add(ctx, j->w, t->name, t->dtype, t->dims, t->ndim, t->data));
     }
     if (left_out && !j->opts->selftest)
-        lcm_log(ctx, LCM_LOG_WARN, "the self-test sample was left out: it belongs to the old numbers");
+        lcm_log(ctx, LCM_LOG_WARN, "the self-test sample was left out: it belongs to the %s", j->opts->part ? "whole model" : "old numbers");
     return LCM_OK;
 }
 
@@ -149,8 +158,12 @@ lcm_status lcm_export(lcm_ctx *ctx, const char *in, const char *out, const lcm_e
     job j = {.opts = opts ? opts : &none};
     lcm_status st;
     if (j.opts->dtype < LCM_EXPORT_KEEP || j.opts->dtype > LCM_EXPORT_INT8) LCM_FAIL(ctx, LCM_ERR_ARG, "export: dtype %d", j.opts->dtype);
+    if (j.opts->part < LCM_EXPORT_ALL || j.opts->part > LCM_EXPORT_DECODER) LCM_FAIL(ctx, LCM_ERR_ARG, "export: part %d", j.opts->part);
+    if (j.opts->part && j.opts->selftest) LCM_FAIL(ctx, LCM_ERR_ARG, "export: a self-test needs encoder and decoder, not a part");
     LCM_TRY(lcm_model_open(ctx, &j.in, &j.meta, in, NULL));
-    if (j.opts->dtype == LCM_EXPORT_INT8 && strcmp(j.meta.kind, "sonar") != 0)
+    if (j.opts->part && strcmp(j.meta.kind, "sonar") != 0)
+        st = lcm_fail(ctx, LCM_ERR_ARG, "'%s' is a model of kind '%s'; parts are those of SONAR models", in, j.meta.kind);
+    else if (j.opts->dtype == LCM_EXPORT_INT8 && strcmp(j.meta.kind, "sonar") != 0)
         st = lcm_fail(ctx, LCM_ERR_UNSUPPORTED, "'%s' is a model of kind '%s'; int8 is for SONAR models", in, j.meta.kind);
     else st = export_to(ctx, &j, out);
     for (size_t i = 0; j.copies && i < 2 * lcm_st_count(j.in); i++) free(j.copies[i]);

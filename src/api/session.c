@@ -22,6 +22,7 @@ lcm_status lcm_session_new(lcm_ctx *ctx, lcm_session **out, const lcm_bundle *b)
         lcm_session_free(s);
         return st;
     }
+    if (b->voice.net) lcm_codec_set_voice(s->codec, &b->voice);
     *out = s;
     return LCM_OK;
 }

@@ -40,11 +40,11 @@ static lcm_status load_model(lcm_ctx *ctx, lcm_vocab *v, const char *path) {
 }
 
 static lcm_status load(lcm_ctx *ctx, lcm_vocab *v, const char *path) {
-    char sonar[LCM_PATH_MAX], lcm[LCM_PATH_MAX];
+    lcm_bundle_paths p;
     const char *file;
     bool packed;
-    LCM_TRY(lcm_bundle_files(ctx, sonar, lcm, sizeof sonar, path));
-    file = sonar[0] ? sonar : lcm;
+    LCM_TRY(lcm_bundle_files(ctx, &p, path));
+    file = p.sonar[0] ? p.sonar : p.lcm;
     LCM_TRY(is_safetensors(ctx, &packed, file));
     if (!packed) return load_model(ctx, v, file);
     if (lcm_llama_is(file)) {
@@ -52,7 +52,7 @@ static lcm_status load(lcm_ctx *ctx, lcm_vocab *v, const char *path) {
         v->tok = v->own;
         return LCM_OK;
     }
-    LCM_TRY(lcm_sonar_load(ctx, &v->sonar, sonar, 0));
+    LCM_TRY(lcm_sonar_load(ctx, &v->sonar, p.sonar, 0));
     v->tok = v->sonar.tok;
     return LCM_OK;
 }

@@ -23,11 +23,12 @@ static lcm_status alloc(lcm_ctx *ctx, lcm_stories *s, int64_t n) {
 
 /* Round trip of the text itself. */
 static lcm_status encode_own(lcm_ctx *ctx, lcm_stories *s, lcm_codec *codec, const lcm_beam_opts *beam) {
-    lcm_beam_opts search = *beam; /* also where the text was drawn */
+    lcm_beam_opts search = *beam; /* whoever said the text, and however */
     lcm_sentences again = {0};
     size_t values = (size_t)(s->text.n * s->D) + 1;
     lcm_status st = lcm_calloc(ctx, &s->own, values, sizeof *s->own);
     search.draw.sampler.temperature = 0;
+    search.predicted = false;
     if (st == LCM_OK) st = lcm_calloc(ctx, &s->own_back, values, sizeof *s->own_back);
     if (st == LCM_OK) st = lcm_sentences_encode(ctx, s->own, NULL, codec, &s->text, 0, s->text.n);
     if (st == LCM_OK) st = lcm_sentences_decode(ctx, &again, codec, s->own, s->text.n, &search);

@@ -34,6 +34,7 @@ typedef struct lcm_beam_opts {
     const lcm_token_seq *banned;
     int64_t n_banned;
     const uint8_t *not_twice; /* [vocab] 1: this token does not follow itself; NULL: all may */
+    bool predicted;           /* for lcm_codec_decode: the concepts are a model's, so the codec's voice says them */
     bool block_doubles;       /* for lcm_codec_decode: not_twice are the pieces that begin a word ("the the") */
     /* For lcm_codec_decode: > 0 takes, of all hypotheses, the one whose own encoding is nearest to the concept x. In
      * round r = 1, 2, … the decoder reads x + r/2 (x - y) where the nearest encoding y so far is not x. */

@@ -11,7 +11,7 @@
 enum { ID_EOS = 3, PASS_ROWS = 320 };
 
 struct lcm_codec {
-    const lcm_sonar_file *file;
+    const lcm_sonar_file *file, *voice; /* voice: file, if no other was set */
     int pooling;
     lcm_sonar_encoder *encoder; /* NULL: not loaded */
     lcm_arena *arena;           /* of a pass */
@@ -27,7 +27,7 @@ lcm_status lcm_codec_new(lcm_ctx *ctx, lcm_codec **out, const lcm_sonar_file *fi
     lcm_status st = LCM_OK;
     *out = NULL;
     LCM_TRY(lcm_calloc(ctx, &c, 1, sizeof *c));
-    c->file = file;
+    c->file = c->voice = file;
     c->pooling = file->config.pooling;
     c->arena = lcm_arena_new(1 << 16);
     if (c->arena == NULL) st = lcm_fail(ctx, LCM_ERR_NOMEM, "out of memory: codec");
@@ -228,11 +228,14 @@ static lcm_status decode_nearest(lcm_ctx *ctx, lcm_buf *out, double *scores, lcm
 
 /* ---- decoding ---- */
 
+void lcm_codec_set_voice(lcm_codec *c, const lcm_sonar_file *voice) { c->voice = voice; }
+
 static lcm_status decode_likeliest(lcm_ctx *ctx, lcm_buf *out, double *scores, lcm_codec *c, const real *concepts, size_t n,
                                    const int32_t *prompt, int64_t n_prompt, const lcm_beam_opts *o) {
+    const lcm_sonar_net *net = (o->predicted ? c->voice : c->file)->net;
     lcm_hypotheses h[PASS_ROWS];
     lcm_status st = LCM_OK;
-    LCM_TRY((o->draw.sampler.temperature > 0 ? lcm_draw : lcm_beam_search)(ctx, h, c->file->net, concepts, (int64_t)n, prompt, n_prompt, o));
+    LCM_TRY((o->draw.sampler.temperature > 0 ? lcm_draw : lcm_beam_search)(ctx, h, net, concepts, (int64_t)n, prompt, n_prompt, o));
     for (size_t j = 0; j < n; j++) {
         if (st == LCM_OK && h[j].n > 0)
             st = lcm_tokenizer_decode(ctx, out, c->file->tok, h[j].items[0].ids, (size_t)h[j].items[0].n);

@@ -109,6 +109,36 @@ echo '{"format": 1, "sonar": "sonar.safetensors", "lcm": "lcm.safetensors", "gen
 "$lcm" generate -m bundle --concepts 3 --seed 1 "Tom had a red dog. They went to the park." > two
 cmp one two || fail "same seed, different text"
 
+# With a decoder of its own for what the model predicts: other words, the same vectors and the same way back from these.
+mkdir spoken
+cp bundle/sonar.safetensors bundle/lcm.safetensors spoken
+"$lcm" export -q --part decoder dec/step_00000060/model.safetensors -o spoken/decoder.safetensors || fail "export a decoder"
+"$lcm" info spoken/decoder.safetensors | grep -q "encoder\.layers" && fail "a decoder with an encoder"
+sed 's/"lcm": "lcm.safetensors",/& "decoder": "decoder.safetensors",/' bundle/bundle.json > spoken/bundle.json
+for seed in 1 2 3 4; do
+    "$lcm" generate -m bundle --concepts 4 --seed $seed "Tom had a red dog. They went to the park."
+    "$lcm" generate -m spoken --concepts 4 --seed $seed "Tom had a red dog. They went to the park." >&3
+done > one 3> two || fail "generate with a decoder of its own"
+cmp -s one two && fail "the decoder of its own says the same"
+head -8 train.txt | sed 's/\. /.\n/g' | "$lcm" encode -m bundle > x.npy
+"$lcm" decode -m bundle x.npy > one
+"$lcm" decode -m spoken x.npy > two
+cmp one two || fail "vectors of sentences went to the wrong decoder"
+"$lcm" eval stories -q -m bundle -n 5 --concepts 3 valid.txt > one || fail "eval stories"
+"$lcm" eval stories -q -m spoken -n 5 --concepts 3 valid.txt > two || fail "eval stories with a decoder of its own"
+cmp -s one two && fail "eval stories does not know the decoder"
+"$lcm" info spoken | grep -q "spoken/decoder.safetensors" || fail "info leaves the decoder out"
+"$lcm" export -q --part decoder --selftest dec/step_00000060/model.safetensors -o y 2> log && fail "a self-test of half a model"
+grep -q "needs encoder and decoder" log || fail "$(cat log)"
+"$lcm" export -q --part decoder tt/step_00000100/model.safetensors -o y 2> log && fail "a part of a concept model"
+grep -q "parts are those of SONAR models" log || fail "$(cat log)"
+"$lcm" export -q --part decoder b/step_00000280/model.safetensors -o spoken/decoder.safetensors
+"$lcm" generate -m spoken "Tom had a red dog." 2> log && fail "a decoder of another space was accepted"
+grep -q "decoder.safetensors" log || fail "$(cat log)"
+echo '{"format": 1, "sonar": "sonar.safetensors", "decoder": "decoder.safetensors"}' > spoken/bundle.json
+"$lcm" encode -m spoken < /dev/null 2> log && fail "a decoder for nobody"
+grep -q "'decoder' needs an 'lcm'" log || fail "$(cat log)"
+
 # Instruction tuning from that model: a run killed and resumed ends with the same bytes, the model's file knows the
 # sentences around its pairs, and a store without pairs is refused.
 awk '{ n = split($0, s, /\. /); printf "{\"source\": [\"%s.\", \"%s.\", \"%s.\"], \"target\": \"%s. They were happy.\"}\n", s[1], s[2], s[3], s[5] }' train.txt > pairs.jsonl
