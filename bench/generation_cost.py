@@ -216,8 +216,10 @@ def main():
             os.makedirs(dst)
             c = json.load(open(src + "/bundle.json"))
             widen(f"{src}/{c['lcm']}", f"{dst}/lcm.safetensors", max_seq_len=max(lengths) + 64)
-            os.symlink(os.path.abspath(f"{src}/{c['sonar']}"), dst + "/sonar.safetensors")
-            json.dump(c | {"sonar": "sonar.safetensors", "lcm": "lcm.safetensors"}, open(dst + "/bundle.json", "w"))
+            for part in {"sonar", "decoder"} & set(c):
+                os.symlink(os.path.abspath(f"{src}/{c[part]}"), f"{dst}/{part}.safetensors")
+                c[part] = part + ".safetensors"
+            json.dump(c | {"lcm": "lcm.safetensors"}, open(dst + "/bundle.json", "w"))
             runs.append((name, lambda t, n, d=dst: concept_model(o.lcm, d, t, mean)))
         wide = tmp + "/llama.safetensors"
         widen(o.llama, wide, max_position_embeddings=1 << 15)

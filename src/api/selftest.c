@@ -79,7 +79,9 @@ lcm_status lcm_selftest(lcm_ctx *ctx, lcm_selftest_report *report, const char *p
     lcm_status status;
     LCM_TRY(lcm_model_open(ctx, &st, &meta, path, NULL));
     snprintf(r.kind, sizeof r.kind, "%s", meta.kind);
-    if (strcmp(meta.kind, "sonar") == 0) status = replay_sonar(ctx, &r, st, path);
+    if (lcm_st_meta(st, LCM_SAMPLE_META) == NULL)
+        status = lcm_fail(ctx, LCM_ERR_NOTFOUND, "no self-test sample in it; lcm export --selftest adds one to a whole model");
+    else if (strcmp(meta.kind, "sonar") == 0) status = replay_sonar(ctx, &r, st, path);
     else if (strcmp(meta.kind, "llama") == 0) status = replay_llama(ctx, &r, st, path);
     else status = replay_model(ctx, &r, st, &meta);
     lcm_model_meta_free(&meta);
