@@ -183,16 +183,6 @@ static lcm_status load_model(lcm_ctx *ctx, lcm_bundle *b) {
     return LCM_OK;
 }
 
-static lcm_status load_voice(lcm_ctx *ctx, lcm_bundle *b) {
-    const char *path = b->paths.decoder;
-    LCM_TRY(lcm_sonar_load(ctx, &b->voice, path, LCM_SONAR_DECODER));
-    LCM_TRY(lcm_model_check_space(ctx, b->voice.space, path, b->sonar.space));
-    if (lcm_tokenizer_size(b->voice.tok) != lcm_tokenizer_size(b->sonar.tok))
-        LCM_FAIL(ctx, LCM_ERR_SHAPE, "'%s' has a vocabulary of %d, the autoencoder one of %d", path, (int)lcm_tokenizer_size(b->voice.tok),
-                 (int)lcm_tokenizer_size(b->sonar.tok));
-    return LCM_OK;
-}
-
 static lcm_status encode_affixes(lcm_ctx *ctx, lcm_bundle *b) {
     lcm_codec *codec;
     lcm_status st;
@@ -238,7 +228,7 @@ static lcm_status load(lcm_ctx *ctx, lcm_bundle *b, const char *path, int parts)
     }
     b->parts = parts;
     LCM_TRY(lcm_sonar_load(ctx, &b->sonar, b->paths.sonar, parts & (LCM_LOAD_ENCODER | LCM_LOAD_DECODER)));
-    if (b->paths.decoder[0] && (parts & LCM_LOAD_MODEL) && (parts & LCM_LOAD_DECODER)) LCM_TRY(load_voice(ctx, b));
+    if (b->paths.decoder[0] && (parts & LCM_LOAD_MODEL) && (parts & LCM_LOAD_DECODER)) LCM_TRY(lcm_sonar_load(ctx, &b->voice, b->paths.decoder, LCM_SONAR_DECODER));
     if (parts & LCM_LOAD_MODEL) {
         LCM_TRY(load_model(ctx, b));
         LCM_TRY(encode_affixes(ctx, b));

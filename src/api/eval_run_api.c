@@ -279,7 +279,7 @@ static lcm_status run_model(lcm_ctx *ctx, run *r, const lcm_eval_model *m) {
     if (st == LCM_OK && b == r->in.first && r->in.own_codec) st = run_bundle(ctx, r, m, b, r->in.own_codec);
     else if (st == LCM_OK) {
         st = lcm_codec_new(ctx, &codec, &b->sonar);
-        if (st == LCM_OK && b->voice.net) lcm_codec_set_voice(codec, &b->voice);
+        if (st == LCM_OK && b->voice.net) st = lcm_codec_set_voice(ctx, codec, &b->voice, b->paths.decoder);
         if (st == LCM_OK) st = run_bundle(ctx, r, m, b, codec);
         lcm_codec_free(codec);
     }

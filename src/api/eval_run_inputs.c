@@ -73,7 +73,7 @@ static lcm_status open_reference(lcm_ctx *ctx, lcm_eval_inputs *in) {
         in->space = in->coder.file.space;
     } else if (in->first) {
         LCM_TRY(lcm_codec_new(ctx, &in->own_codec, &in->first->sonar));
-        if (in->first->voice.net) lcm_codec_set_voice(in->own_codec, &in->first->voice);
+        if (in->first->voice.net) LCM_TRY(lcm_codec_set_voice(ctx, in->own_codec, &in->first->voice, in->first->paths.decoder));
         in->codec = in->own_codec;
         in->space = in->first->sonar.space;
         in->beam.beam_size = in->first->config.generate.beam;

@@ -55,8 +55,7 @@ static lcm_status open_inputs(lcm_ctx *ctx, bench *b) {
     LCM_TRY(lcm_coder_open(ctx, &b->coder, o->sonar, o->generation.beam));
     if (o->decoder) {
         LCM_TRY(lcm_sonar_load(ctx, &b->voice, o->decoder, LCM_SONAR_DECODER));
-        LCM_TRY(lcm_model_check_space(ctx, b->voice.space, o->decoder, b->coder.file.space));
-        lcm_codec_set_voice(b->coder.codec, &b->voice);
+        LCM_TRY(lcm_codec_set_voice(ctx, b->coder.codec, &b->voice, o->decoder));
     }
     b->written = lcm_generation_beam(&o->generation);
     b->D = lcm_codec_dim(b->coder.codec);

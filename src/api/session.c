@@ -18,11 +18,11 @@ lcm_status lcm_session_new(lcm_ctx *ctx, lcm_session **out, const lcm_bundle *b)
     LCM_TRY(lcm_calloc(ctx, &s, 1, sizeof *s));
     s->bundle = b;
     st = b->llama.model ? LCM_OK : lcm_codec_new(ctx, &s->codec, &b->sonar);
+    if (st == LCM_OK && b->voice.net) st = lcm_codec_set_voice(ctx, s->codec, &b->voice, b->paths.decoder);
     if (st) {
         lcm_session_free(s);
         return st;
     }
-    if (b->voice.net) lcm_codec_set_voice(s->codec, &b->voice);
     *out = s;
     return LCM_OK;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "kernels/distance.h"
+#include "modelfile/model_meta.h"
 #include "sonar/draw.h"
 
 enum { ID_EOS = 3, PASS_ROWS = 320 };
@@ -228,7 +229,18 @@ static lcm_status decode_nearest(lcm_ctx *ctx, lcm_buf *out, double *scores, lcm
 
 /* ---- decoding ---- */
 
-void lcm_codec_set_voice(lcm_codec *c, const lcm_sonar_file *voice) { c->voice = voice; }
+lcm_status lcm_codec_set_voice(lcm_ctx *ctx, lcm_codec *c, const lcm_sonar_file *voice, const char *path) {
+    const lcm_sonar_config *a = &c->file->config, *b = &voice->config;
+    int64_t reads = b->input_dim ? b->input_dim : lcm_sonar_dim(b);
+    LCM_TRY(lcm_model_check_space(ctx, voice->space, path, c->file->space));
+    if (reads != lcm_sonar_dim(a))
+        LCM_FAIL(ctx, LCM_ERR_SHAPE, "'%s' reads concepts of %lld numbers, the encoder gives %lld", path, (long long)reads, (long long)lcm_sonar_dim(a));
+    if (b->vocab_size != a->vocab_size || lcm_tokenizer_size(voice->tok) != lcm_tokenizer_size(c->file->tok))
+        LCM_FAIL(ctx, LCM_ERR_SHAPE, "'%s' has a vocabulary of %lld, %d of them pieces; the autoencoder one of %lld, %d", path, (long long)b->vocab_size,
+                 (int)lcm_tokenizer_size(voice->tok), (long long)a->vocab_size, (int)lcm_tokenizer_size(c->file->tok));
+    c->voice = voice;
+    return LCM_OK;
+}
 
 static lcm_status decode_likeliest(lcm_ctx *ctx, lcm_buf *out, double *scores, lcm_codec *c, const real *concepts, size_t n,
                                    const int32_t *prompt, int64_t n_prompt, const lcm_beam_opts *o) {

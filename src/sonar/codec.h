@@ -16,8 +16,9 @@ typedef struct lcm_codec lcm_codec;
 lcm_status lcm_codec_new(lcm_ctx *ctx, lcm_codec **out, const lcm_sonar_file *file);
 void lcm_codec_free(lcm_codec *c); /* NULL is allowed */
 int64_t lcm_codec_dim(const lcm_codec *c);
-/* Another decoder of the same space and tokeniser, borrowed: it says what lcm_beam_opts.predicted marks. */
-void lcm_codec_set_voice(lcm_codec *c, const lcm_sonar_file *voice);
+/* Another decoder of the same space and vocabulary, borrowed: it says what lcm_beam_opts.predicted marks. LCM_ERR_SHAPE names
+ * `path` and what does not fit. */
+lcm_status lcm_codec_set_voice(lcm_ctx *ctx, lcm_codec *c, const lcm_sonar_file *voice, const char *path);
 void lcm_codec_set_pooling(lcm_codec *c, int pooling); /* instead of the file's; of one that gives lcm_codec_dim numbers */
 
 /* out (n, dim). cut (n, may be NULL) receives 1 for a sentence longer than the encoder's window
