@@ -38,7 +38,8 @@ typedef struct lcm_tensor_info {
 LCM_API size_t lcm_modelinfo_count(const lcm_modelinfo *info);
 LCM_API void lcm_modelinfo_tensor(const lcm_modelinfo *info, size_t i, lcm_tensor_info *out);
 
-/* Elements of floating-point tensors: what a paper calls the number of parameters. */
+/* Elements of floating-point tensors, and of int8 matrices (filled up to whole panels) instead of their scales: what a paper
+ * calls the number of parameters. */
 LCM_API int64_t lcm_modelinfo_parameters(const lcm_modelinfo *info);
 
 /* Reads tensor i and counts its NaNs and infinities (0 for integers). */

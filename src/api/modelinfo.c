@@ -1,6 +1,7 @@
 /* include/lcm/modelinfo.h over the safetensors reader. */
 #include "lcm/modelinfo.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,11 +62,19 @@ void lcm_modelinfo_tensor(const lcm_modelinfo *info, size_t i, lcm_tensor_info *
     out->bytes = t->nbytes;
 }
 
+/* An int8 matrix lies beside its scales, NAME.scale. */
+static const lcm_st_tensor *scales_of(const lcm_st *st, const lcm_st_tensor *t) {
+    char name[LCM_ST_MAX_NAME + 8];
+    snprintf(name, sizeof name, "%s.scale", t->name);
+    return t->dtype == LCM_DT_U8 && t->ndim == 4 ? lcm_st_find(st, name) : NULL;
+}
+
 int64_t lcm_modelinfo_parameters(const lcm_modelinfo *info) {
     int64_t n = 0; /* the bytes of all tensors lie in one file: no overflow */
     for (size_t i = 0; i < lcm_st_count(info->file); i++) {
-        const lcm_st_tensor *t = lcm_st_at(info->file, i);
+        const lcm_st_tensor *t = lcm_st_at(info->file, i), *scales = scales_of(info->file, t);
         if (exponent_mask(t->dtype)) n += lcm_st_elements(t);
+        if (scales) n += lcm_st_elements(t) - lcm_st_elements(scales);
     }
     return n;
 }

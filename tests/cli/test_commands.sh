@@ -271,6 +271,8 @@ expect 0 quantize $S -o int8.safetensors --text sentences --sentences 3 --tensor
 says out "sentences   3"; says out "cosine"; says out "ffn.inner_proj.weight"
 expect 0 selftest int8.safetensors; says out ": ok"
 expect 0 info int8.safetensors; says out "U8"
+count() { "$lcm" info "$1" | sed -n 's/^parameters: //p'; }
+[ "$(count int8.safetensors)" -ge "$(count $S)" ] || fail "an int8 file of $(count int8.safetensors) parameters was one of $(count $S)"
 [ "$(space int8.safetensors)" = "$(space $S)" ] || fail "quantize changes the space"
 expect 0 quantize $S -o bf16.safetensors --dtype bf16; says out "matrices"
 expect 1 quantize int8.safetensors -o x; says err "int8 already"
