@@ -228,7 +228,8 @@ static lcm_status load(lcm_ctx *ctx, lcm_bundle *b, const char *path, int parts)
     }
     b->parts = parts;
     LCM_TRY(lcm_sonar_load(ctx, &b->sonar, b->paths.sonar, parts & (LCM_LOAD_ENCODER | LCM_LOAD_DECODER)));
-    if (b->paths.decoder[0] && (parts & LCM_LOAD_MODEL) && (parts & LCM_LOAD_DECODER)) LCM_TRY(lcm_sonar_load(ctx, &b->voice, b->paths.decoder, LCM_SONAR_DECODER));
+    if (b->paths.decoder[0] && (parts & LCM_LOAD_MODEL) && (parts & LCM_LOAD_DECODER))
+        LCM_TRY(lcm_sonar_load(ctx, &b->voice, b->paths.decoder, LCM_SONAR_DECODER));
     if (parts & LCM_LOAD_MODEL) {
         LCM_TRY(load_model(ctx, b));
         LCM_TRY(encode_affixes(ctx, b));

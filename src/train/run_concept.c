@@ -214,6 +214,8 @@ static lcm_status make_model(lcm_ctx *ctx, state *s, const config *c, const json
 static lcm_status prepare(lcm_ctx *ctx, state *s, const config *c, const json_t *resolved) {
     if (c->train_decoder && (c->init[0] == '\0' || c->criterion.decoder.weight == 0))
         LCM_FAIL(ctx, LCM_ERR_ARG, "config.train_decoder: needs the model that it is to follow (init) and a criterion.decoder.weight");
+    if (c->criterion.decoder.clean > 0 && !c->train_decoder)
+        LCM_FAIL(ctx, LCM_ERR_ARG, "config.criterion.decoder.clean: only with train_decoder: it teaches a frozen decoder nothing");
     LCM_TRY(open_stores(ctx, s, c));
     LCM_TRY(make_model(ctx, s, c, resolved));
     s->provenance = json_pack("{s:s, s:I, s:I}", "end_of_text", c->end_of_text, "documents",

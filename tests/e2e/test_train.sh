@@ -97,6 +97,8 @@ cmp -s a.npy b.npy || fail "training the decoder moved the space"
 same_model bundle/sonar.safetensors dec/step_00000060/model.safetensors && fail "the decoder is as it was"
 "$lcm" train -t 1 -q -s train.run=dec2 -s train_decoder=true -s criterion.decoder.weight=1 tt.json 2> log && fail "a decoder without a model to follow"
 grep -q "config.train_decoder: needs the model" log || fail "$(cat log)"
+"$lcm" train -t 1 -q -s train.run=dec2 -s criterion.decoder.weight=1 -s criterion.decoder.clean=0.5 tt.json 2> log && fail "clean rows for a frozen decoder"
+grep -q "criterion.decoder.clean: only with train_decoder" log || fail "$(cat log)"
 "$f64" train -q --check-grad 1 -s init=tt3/step_00000060/model.safetensors -s train_decoder=true -s criterion.decoder.weight=1 \
     -s criterion.decoder.clean=0.5 tt.json > log || { cat log; fail "gradients of the decoder"; }
 "$f64" train -q --check-grad 1 -s criterion.decoder.weight=3 tt.json > log || { cat log; fail "gradients through the decoder"; }
